@@ -1,0 +1,110 @@
+using System.Diagnostics;
+using FunctionsRegistry.Blobs;
+using FunctionsRegistry.Errors;
+using FunctionsRegistry.Postgres;
+
+namespace FunctionsRegistry.Functions.Http;
+
+/// <summary>The outermost middleware: gives the request its id, runs the function's result, and turns any failure into its family's body.</summary>
+public sealed partial class ErrorBoundaryMiddleware(TimeProvider time, ILogger<ErrorBoundaryMiddleware> logger) : IFunctionsWorkerMiddleware
+{
+    private const string RequestIdHeader = "X-Request-Id";
+
+    /// <inheritdoc/>
+    public async Task Invoke(FunctionContext context, FunctionExecutionDelegate next)
+    {
+        var rules = FunctionRules.Of(context);
+        // Orchestrators are replayed on their own thread and may await nothing of ours; timers have no response.
+        if (!rules.IsHttp || context.GetHttpContext() is not { } http)
+        {
+            await next(context);
+            return;
+        }
+
+        var requestId = ReadRequestId(http.Request);
+        var family = Families.OfPath(http.Request.Path) ?? rules.Family;
+        http.Items[typeof(RequestState)] = new RequestState(rules, family, requestId);
+        http.Response.Headers[RequestIdHeader] = requestId;
+        try
+        {
+            await next(context);
+            await ExecuteResultAsync(context, http);
+        }
+        catch (OperationCanceledException) when (http.RequestAborted.IsCancellationRequested)
+        {
+            // The client hung up: nobody reads the answer, and nothing of ours failed.
+            http.Response.StatusCode = 499;
+        }
+        catch (Exception exception)
+        {
+            if (http.RequestAborted.IsCancellationRequested)
+                http.Response.StatusCode = 499;
+            else
+                await WriteErrorAsync(http, rules, family, requestId, exception);
+        }
+    }
+
+    /// <summary>Runs the function's IResult here, inside the boundary: the worker would run it outside and then serialise it once more for the host.</summary>
+    public static async Task ExecuteResultAsync(FunctionContext context, HttpContext http)
+    {
+        var invocation = context.GetInvocationResult();
+        if (invocation.Value is not IResult result)
+            return;
+        await result.ExecuteAsync(http);
+        invocation.Value = null;
+    }
+
+    private async Task WriteErrorAsync(HttpContext http, FunctionRules rules, Family family, string requestId, Exception exception)
+    {
+        var error = Translate(http, exception);
+        if (error.Kind == ErrorKind.Internal)
+            LogDefect(exception, http.Request.Method, http.Request.Path, requestId);
+        else if (error.Kind == ErrorKind.Unavailable)
+            LogUnavailable(http.Request.Method, http.Request.Path, requestId, error.InnerException?.Message ?? error.Message);
+        if (http.Response.HasStarted)
+        {
+            // Half an answer is out: only a broken connection tells the client that it is not whole.
+            http.Abort();
+            return;
+        }
+
+        var asProblem = http.Request.Headers.Accept.ToString().Contains("application/problem+json", StringComparison.OrdinalIgnoreCase);
+        var body = ErrorBodies.Create(family, error, requestId, asProblem);
+        http.Response.Headers.Remove("ETag");
+        http.Response.StatusCode = body.Status;
+        http.Response.ContentType = body.ContentType;
+        http.Response.Headers.CacheControl = "no-store";
+        if (error.RetryAfter is { } wait)
+            http.Response.Headers.RetryAfter = Math.Max(1, (long)Math.Ceiling(wait.TotalSeconds)).ToString();
+        if (error.Kind == ErrorKind.Unauthorized)
+            http.Response.Headers.WWWAuthenticate = family == Family.Airflow ? "Basic realm=\"Airflow\"" : "Bearer";
+        if (rules.IsPublic)
+            http.Response.Headers.AccessControlAllowOrigin = "*";
+        http.Response.ContentLength = body.Bytes.Length;
+        if (!HttpMethods.IsHead(http.Request.Method))
+            await http.Response.Body.WriteAsync(body.Bytes, http.RequestAborted);
+    }
+
+    private static RegistryException Translate(HttpContext http, Exception exception) => exception switch
+    {
+        RegistryException known => known,
+        BadHttpRequestException { StatusCode: StatusCodes.Status413PayloadTooLarge } =>
+            CommonErrors.BodyTooLarge(http.Features.Get<Microsoft.AspNetCore.Http.Features.IHttpMaxRequestBodySizeFeature>()?.MaxRequestBodySize ?? 0),
+        BadHttpRequestException broken => CommonErrors.BrokenRequest(broken.Message),
+        _ => PostgresErrors.Translate(exception) ?? BlobStore.Translate(exception) ?? CommonErrors.Internal(exception),
+    };
+
+    private string ReadRequestId(HttpRequest request)
+    {
+        var sent = request.Headers[RequestIdHeader].ToString();
+        return sent.Length is > 0 and <= 128 && sent.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.' or ':')
+            ? sent
+            : Activity.Current is { IdFormat: ActivityIdFormat.W3C } activity ? activity.TraceId.ToHexString() : Guid.CreateVersion7(time.GetUtcNow()).ToString("N");
+    }
+
+    [LoggerMessage(2001, LogLevel.Error, "{Method} {Path} failed, request {RequestId}")]
+    private partial void LogDefect(Exception exception, string method, string path, string requestId);
+
+    [LoggerMessage(2002, LogLevel.Warning, "{Method} {Path} answered 503, request {RequestId}: {Reason}")]
+    private partial void LogUnavailable(string method, string path, string requestId, string reason);
+}

@@ -1,0 +1,56 @@
+using System.Collections.Concurrent;
+using System.Reflection;
+using FunctionsRegistry.Errors;
+using FunctionsRegistry.RateLimits;
+
+namespace FunctionsRegistry.Functions.Http;
+
+/// <summary>On a function class: the contract it serves.</summary>
+[AttributeUsage(AttributeTargets.Class)]
+public sealed class ContractAttribute(Family family) : Attribute
+{
+    /// <summary>Error bodies, callers and the default rate limit follow from it.</summary>
+    public Family Family => family;
+}
+
+/// <summary>On a function: no caller is needed; one that is sent is still looked up.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class PublicAttribute : Attribute;
+
+/// <summary>On a function: one more limit beside the contract's default; its quota is the one shown in the headers.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class RateLimitAttribute(RateLimitPolicy policy) : Attribute
+{
+    /// <summary>The limit to count against, too.</summary>
+    public RateLimitPolicy Policy => policy;
+}
+
+/// <summary>On a function: it counts against no limit (health checks, pages).</summary>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class UnlimitedAttribute : Attribute;
+
+/// <summary>What the middleware must know of a function, read once from its attributes.</summary>
+public sealed record FunctionRules(Family Family, bool IsHttp, bool IsPublic, bool IsUnlimited, RateLimitPolicy? ExtraLimit)
+{
+    private static readonly ConcurrentDictionary<string, FunctionRules> s_rules = new();
+
+    /// <summary>The rules of the function being invoked.</summary>
+    public static FunctionRules Of(FunctionContext context) =>
+        s_rules.TryGetValue(context.FunctionDefinition.Name, out var rules) ? rules : s_rules.GetOrAdd(context.FunctionDefinition.Name, Read(context));
+
+    private static FunctionRules Read(FunctionContext context)
+    {
+        // The entry point is Namespace.Class.Method in both runtimes.
+        var entryPoint = context.FunctionDefinition.EntryPoint;
+        var dot = entryPoint.LastIndexOf('.');
+        var type = typeof(FunctionRules).Assembly.GetType(entryPoint[..dot])
+            ?? throw new InvalidOperationException($"{context.FunctionDefinition.Name}: no class {entryPoint[..dot]} in this app.");
+        var method = type.GetMethods().Single(method => method.GetCustomAttribute<FunctionAttribute>()?.Name == context.FunctionDefinition.Name);
+        return new FunctionRules(
+            type.GetCustomAttribute<ContractAttribute>()?.Family ?? Family.Platform,
+            context.FunctionDefinition.InputBindings.Values.Any(binding => binding.Type == "httpTrigger"),
+            method.IsDefined(typeof(PublicAttribute)),
+            method.IsDefined(typeof(UnlimitedAttribute)),
+            method.GetCustomAttribute<RateLimitAttribute>()?.Policy);
+    }
+}

@@ -1,0 +1,68 @@
+using FunctionsRegistry.Errors;
+using FunctionsRegistry.RateLimits;
+
+namespace FunctionsRegistry.Functions.Http;
+
+/// <summary>Counts the request against its contract's limit, and against the function's own, and writes the quota into the headers.</summary>
+public sealed class RateLimitMiddleware(RateLimiter limiter, ClientAddress clientAddress, TimeProvider time) : IFunctionsWorkerMiddleware
+{
+    /// <inheritdoc/>
+    public async Task Invoke(FunctionContext context, FunctionExecutionDelegate next)
+    {
+        if (FunctionRules.Of(context) is { IsHttp: true, IsUnlimited: false } && context.GetHttpContext() is { } http)
+            await TakeAsync(http, http.GetState());
+        await next(context);
+    }
+
+    private async ValueTask TakeAsync(HttpContext http, RequestState state)
+    {
+        var subject = state.Caller?.Id.ToString() ?? clientAddress.Of(http);
+        if (DefaultPolicy(state) is { } policy)
+            Apply(http, state, await limiter.TakeAsync(policy, PerAddress(policy) ? clientAddress.Of(http) : subject, http.RequestAborted), null);
+        // Without a caller the request is refused next; it must not use up anybody's quota.
+        if (state.Rules.ExtraLimit is { } extra && (state.Rules.IsPublic || state.Caller is not null))
+            Apply(http, state, await limiter.TakeAsync(extra, subject, http.RequestAborted), extra);
+    }
+
+    private static bool PerAddress(RateLimitPolicy policy) => policy is RateLimitPolicy.DeanPerAddress or RateLimitPolicy.AgentxAnonymous;
+
+    private static RateLimitPolicy? DefaultPolicy(RequestState state) => state.Family switch
+    {
+        Family.AgentX => state.Caller is null ? RateLimitPolicy.AgentxAnonymous : RateLimitPolicy.AgentxUser,
+        Family.Hokusai or Family.Mlflow => RateLimitPolicy.HokusaiDefault,
+        Family.IndexAgent or Family.Airflow or Family.Evolution => RateLimitPolicy.DeanPerAddress,
+        _ => null,
+    };
+
+    private void Apply(HttpContext http, RequestState state, RateLimitDecision? taken, RateLimitPolicy? extra)
+    {
+        if (taken is not { } decision)
+            return;
+        var headers = http.Response.Headers;
+        var resetSeconds = (long)Math.Ceiling(decision.ResetAfter.TotalSeconds);
+        headers["X-RateLimit-Limit"] = decision.Limit.Count.ToString();
+        headers["X-RateLimit-Remaining"] = decision.Remaining.ToString();
+        // spec-agentx.md counts seconds until the reset, spec-hokusai.md gives the reset's Unix time.
+        headers["X-RateLimit-Reset"] = (state.Family is Family.Hokusai or Family.Mlflow
+            ? time.GetUtcNow().ToUnixTimeSeconds() + resetSeconds
+            : resetSeconds).ToString();
+        headers["RateLimit-Policy"] = $"\"{decision.Limit.Name}\";q={decision.Limit.Count};w={(long)decision.Limit.Window.TotalSeconds}";
+        headers["RateLimit"] = $"\"{decision.Limit.Name}\";r={decision.Remaining};t={resetSeconds}";
+        if (!decision.Accepted)
+            throw extra == RateLimitPolicy.AgentxPublish
+                ? CommonErrors.PublishLimitExceeded(decision.Limit, decision.ResetAfter)
+                : CommonErrors.RateLimitExceeded(decision.ResetAfter);
+    }
+}
+
+/// <summary>Refuses a request without a caller where the function needs one; after the limit, so that guessing tokens is limited, too.</summary>
+public sealed class RequireCallerMiddleware : IFunctionsWorkerMiddleware
+{
+    /// <inheritdoc/>
+    public Task Invoke(FunctionContext context, FunctionExecutionDelegate next)
+    {
+        if (FunctionRules.Of(context) is { IsHttp: true, IsPublic: false } && context.GetHttpContext() is { } http && http.GetState().Caller is null)
+            throw CommonErrors.AuthenticationRequired();
+        return next(context);
+    }
+}
