@@ -12,6 +12,9 @@ public static class RequestBody
     /// <summary>JSON bodies end here unless a function says otherwise: 1 MB.</summary>
     public const int JsonLimitBytes = 1 << 20;
 
+    /// <summary>Multipart bodies and other uploads end here unless a function says otherwise: 52 MB, a 50 MB tarball with its manifest and readme.</summary>
+    public const long UploadLimitBytes = 52L << 20;
+
     /// <summary>Reads one JSON value.</summary>
     /// <exception cref="RegistryException">413, 415, or 400 with the line, column or member at fault.</exception>
     public static async Task<T> ReadJsonAsync<T>(HttpRequest request, JsonTypeInfo<T> type, CancellationToken cancellationToken)

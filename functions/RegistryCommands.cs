@@ -1,0 +1,66 @@
+using FunctionsRegistry.Postgres;
+using FunctionsRegistry.RateLimits;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Npgsql;
+
+namespace FunctionsRegistry.Functions;
+
+/// <summary>What the process does: serve, or one command (<c>migrate</c>) and end.</summary>
+public static class RegistryCommands
+{
+    /// <summary>Runs to the end; returns the exit code. One printed line says what is wrong when it cannot start.</summary>
+    public static async Task<int> RunAsync(IHost host, string[] args)
+    {
+        try
+        {
+            if (args is ["migrate", ..])
+                return await MigrateAsync(host);
+            await PrepareAsync(host, CancellationToken.None);
+            await host.StartAsync();
+            if (RuntimeFlavour.IsLocal)
+                PrintWelcome(host);
+            await host.WaitForShutdownAsync();
+            return 0;
+        }
+        catch (Exception exception) when (exception is SchemaMismatchException or NpgsqlException)
+        {
+            await Console.Error.WriteLineAsync($"Cannot start: {exception.Message}");
+            return 1;
+        }
+    }
+
+    /// <summary>Brings the schema up to date, or checks it where migrating is a deployment step of its own; connects Redis.</summary>
+    public static async Task PrepareAsync(IHost host, CancellationToken cancellationToken)
+    {
+        var migrator = host.Services.GetRequiredService<Migrator>();
+        if (host.Services.GetRequiredService<DatabaseOptions>().MigrateAtStart)
+            await migrator.MigrateAsync(cancellationToken);
+        else
+            await migrator.CheckAsync(cancellationToken);
+        await host.Services.GetRequiredService<RedisConnection>().ConnectAsync(TimeSpan.FromSeconds(2));
+    }
+
+    private static async Task<int> MigrateAsync(IHost host)
+    {
+        var applied = await host.Services.GetRequiredService<Migrator>().MigrateAsync(CancellationToken.None);
+        foreach (var name in applied)
+            Console.WriteLine($"applied {name}");
+        Console.WriteLine(applied.Count == 0 ? "the schema is up to date" : $"{applied.Count} migrations applied");
+        return 0;
+    }
+
+    private static void PrintWelcome(IHost host)
+    {
+        var address = host.Services.GetService<IServer>()?.Features.Get<IServerAddressesFeature>()?.Addresses.FirstOrDefault();
+        if (address is null)
+            return;
+        var url = address.Replace("127.0.0.1", "localhost", StringComparison.Ordinal);
+        Console.WriteLine($"""
+
+            FunctionsRegistry is ready: {url}/
+              agentx   curl {url}/agentx/api/v1/agents
+              health   curl {url}/health
+            """);
+    }
+}

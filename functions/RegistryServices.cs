@@ -1,0 +1,51 @@
+using FunctionsRegistry.Blobs;
+using FunctionsRegistry.Functions.Http;
+using FunctionsRegistry.Functions.Platform;
+using FunctionsRegistry.Postgres;
+using FunctionsRegistry.RateLimits;
+using Npgsql;
+
+namespace FunctionsRegistry.Functions;
+
+/// <summary>The composition root: every service and the middleware order.</summary>
+public static class RegistryServices
+{
+    /// <summary>Registers the app on a builder of either runtime. Wrong settings fail here, before anything listens.</summary>
+    public static void AddRegistry(this FunctionsApplicationBuilder builder)
+    {
+        // The Redis client answers on the thread pool: a burst at start must not wait for threads to be added one by one.
+        ThreadPool.SetMinThreads(64, 64);
+        AddMiddleware(builder);
+        AddShared(builder.Services, builder.Configuration);
+    }
+
+    private static void AddMiddleware(FunctionsApplicationBuilder builder)
+    {
+        builder.UseMiddleware<ErrorBoundaryMiddleware>();
+        builder.UseMiddleware<RateLimitMiddleware>();
+        builder.UseMiddleware<RequireCallerMiddleware>();
+        builder.UseMiddleware<IdempotencyMiddleware>();
+    }
+
+    private static void AddShared(IServiceCollection services, IConfiguration configuration)
+    {
+        services.AddSingleton(TimeProvider.System);
+        services.AddHttpClient();
+
+        services.AddSingleton(DatabaseOptions.FromConfiguration(configuration, migrateByDefault: RuntimeFlavour.IsLocal));
+        services.AddSingleton(provider => new NpgsqlDataSourceBuilder(provider.GetRequiredService<DatabaseOptions>().ConnectionString).Build());
+        services.AddSingleton(provider => new Migrator(provider.GetRequiredService<DatabaseOptions>().ConnectionString));
+        services.AddSingleton<IdempotencyStore>();
+
+        services.AddSingleton(BlobOptions.FromConfiguration(configuration));
+        services.AddSingleton<BlobStore>();
+
+        services.AddSingleton(RateLimitOptions.FromConfiguration(configuration));
+        var redis = configuration["REDIS_CONNECTION"] ?? throw new InvalidOperationException("No Redis is configured: set REDIS_CONNECTION.");
+        services.AddSingleton(provider => new RedisConnection(redis, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<RedisConnection>>()));
+        services.AddSingleton<RateLimiter>();
+
+        services.AddSingleton<ClientAddress>();
+        services.AddSingleton<HealthChecks>();
+    }
+}
