@@ -1,0 +1,81 @@
+using System.Collections.Immutable;
+using System.Reflection;
+
+namespace FunctionsRegistry.LocalRuntime.Hosting;
+
+/// <summary>One function: its definition, and how to call it.</summary>
+internal sealed class LocalFunction : FunctionDefinition
+{
+    private readonly Lazy<Func<LocalFunctionContext, Task<object?>>> _invoke;
+
+    public LocalFunction(string name, Type type, MethodInfo method)
+    {
+        Name = name;
+        Type = type;
+        Method = method;
+        Id = name;
+        EntryPoint = $"{type.FullName}.{method.Name}";
+        PathToAssembly = type.Assembly.Location;
+        Parameters = [.. method.GetParameters().Select(parameter => new FunctionParameter(parameter.Name!, parameter.ParameterType))];
+        foreach (var parameter in method.GetParameters())
+        {
+            Http ??= parameter.GetCustomAttribute<HttpTriggerAttribute>();
+            Timer ??= parameter.GetCustomAttribute<TimerTriggerAttribute>();
+            if (parameter.GetCustomAttribute<TriggerBindingAttribute>() is { } trigger)
+                InputBindings = InputBindings.Add(parameter.Name!, new LocalBinding(parameter.Name!, TypeName(trigger), BindingDirection.In));
+        }
+        if (InputBindings.Count != 1)
+            throw new LocalHostException($"{name}: a function has exactly one trigger, this one has {InputBindings.Count}.");
+        if (Http is not null)
+            OutputBindings = OutputBindings.Add("$return", new LocalBinding("$return", "http", BindingDirection.Out));
+        Route = Http?.Route is { Length: > 0 } route ? route : name;
+        Methods = Http?.Methods ?? [];
+        // Compiled on first use: most functions of a short run are never called.
+        _invoke = new(() => FunctionCompiler.Compile(this));
+    }
+
+    public Type Type { get; }
+
+    public MethodInfo Method { get; }
+
+    public HttpTriggerAttribute? Http { get; }
+
+    public TimerTriggerAttribute? Timer { get; }
+
+    public string Route { get; }
+
+    public string[] Methods { get; }
+
+    public override ImmutableArray<FunctionParameter> Parameters { get; }
+
+    public override string PathToAssembly { get; }
+
+    public override string EntryPoint { get; }
+
+    public override string Id { get; }
+
+    public override string Name { get; }
+
+    public override IImmutableDictionary<string, BindingMetadata> InputBindings { get; } = ImmutableDictionary<string, BindingMetadata>.Empty;
+
+    public override IImmutableDictionary<string, BindingMetadata> OutputBindings { get; } = ImmutableDictionary<string, BindingMetadata>.Empty;
+
+    /// <summary>Creates the class where there is one, fills the parameters, calls, and awaits.</summary>
+    public Task<object?> InvokeAsync(LocalFunctionContext context) => _invoke.Value(context);
+
+    // HttpTriggerAttribute -> httpTrigger, as in function metadata.
+    private static string TypeName(TriggerBindingAttribute trigger)
+    {
+        var name = trigger.GetType().Name[..^"Attribute".Length];
+        return char.ToLowerInvariant(name[0]) + name[1..];
+    }
+
+    private sealed class LocalBinding(string name, string type, BindingDirection direction) : BindingMetadata
+    {
+        public override string Name => name;
+
+        public override string Type => type;
+
+        public override BindingDirection Direction => direction;
+    }
+}
