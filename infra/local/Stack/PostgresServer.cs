@@ -15,7 +15,7 @@ internal static class PostgresServer
         var prefix = RunAs(options.DataDirectory);
         var data = Path.Combine(options.DataDirectory, "postgres");
         ChildProcess.StopLeftover(options.DataDirectory, "postgres");
-        var password = SecretFile.ReadOrCreate(Path.Combine(options.DataDirectory, "postgres.password"), () => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(24)));
+        var password = SecretFile.ReadOrCreate(Path.Combine(options.DataDirectory, "postgres.secret"), () => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(24)));
         if (!File.Exists(Path.Combine(data, "initialised")))
             CreateCluster(programs, prefix, data, password, progress);
 
@@ -55,8 +55,14 @@ internal static class PostgresServer
         if (prefix.Count > 0)
             Tools.Run("chown", ["chown", PostgresUser.Name, data]);
         var initdb = Path.Combine(programs, "initdb");
-        // The password goes through standard input: arguments are visible to every user of the machine.
-        Tools.Run("initdb", [.. prefix, initdb, "-D", data, "-U", Role, "-A", "scram-sha-256", "--pwfile=/dev/stdin", "-E", "UTF8", "--locale=C", "--no-sync"], "/", password + "\n");
+        // The password goes through a file of the server's user: arguments are visible to everybody on the machine.
+        var passwordFile = data + ".password";
+        File.Delete(passwordFile);
+        SecretFile.ReadOrCreate(passwordFile, () => password);
+        if (prefix.Count > 0)
+            Tools.Run("chown", ["chown", PostgresUser.Name, passwordFile]);
+        Tools.Run("initdb", [.. prefix, initdb, "-D", data, "-U", Role, "-A", "scram-sha-256", $"--pwfile={passwordFile}", "-E", "UTF8", "--locale=C"], "/");
+        File.Delete(passwordFile);
         Tools.Run("createdb", [.. prefix, Path.Combine(programs, "postgres"), "--single", "-D", data, "postgres"], "/", $"CREATE DATABASE {Role}\n");
         File.WriteAllText(Path.Combine(data, "initialised"), "");
     }
