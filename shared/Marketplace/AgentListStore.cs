@@ -1,0 +1,269 @@
+using System.Buffers.Text;
+using System.Globalization;
+using System.Text;
+using Npgsql;
+
+namespace FunctionsRegistry.Marketplace;
+
+/// <summary>Orders of a list; relevance only where something is searched.</summary>
+public enum AgentSort
+{
+    /// <summary>Most downloaded first.</summary>
+    Downloads,
+
+    /// <summary>Most starred first.</summary>
+    Stars,
+
+    /// <summary>Newest first.</summary>
+    Newest,
+
+    /// <summary>Best match first.</summary>
+    Relevance,
+}
+
+/// <summary>A place in a sorted list: the last row's sort value and id. Opaque to clients.</summary>
+public sealed record AgentCursor(long Value, Guid AgentId)
+{
+    /// <summary>The text given to clients.</summary>
+    public override string ToString() => Base64Url.EncodeToString(Encoding.ASCII.GetBytes($"{Value}.{AgentId:N}"));
+
+    /// <summary>Null where the text is none of ours.</summary>
+    public static AgentCursor? Parse(string text)
+    {
+        if (!Base64Url.IsValid(text))
+            return null;
+        var parts = Encoding.ASCII.GetString(Base64Url.DecodeFromChars(text)).Split('.');
+        return parts.Length == 2 && long.TryParse(parts[0], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var value) && Guid.TryParseExact(parts[1], "N", out var id)
+            ? new AgentCursor(value, id)
+            : null;
+    }
+}
+
+/// <summary>Lists of agents: plain, searched, trending, of a user. Each is one round trip; totals are counters or capped.</summary>
+public sealed class AgentListStore(NpgsqlDataSource database, TimeProvider time)
+{
+    /// <summary>A search's total stops counting here.</summary>
+    public const int MaxCounted = 10_000;
+
+    // Ranking looks at this many matches, the most downloaded ones: a frequent word must not cost more than a rare one.
+    private const int MaxRanked = 500;
+
+    private const string Columns = """
+        a.scope, a.name, a.description, a.category, a.tags, a.latest_version, c.download_count, c.star_count, a.is_verified,
+        u.username, u.display_name, u.avatar_url, a.updated_at, c.agent_id
+        """;
+
+    private const string Joins = "JOIN marketplace.agents a ON a.id = c.agent_id JOIN marketplace.users u ON u.id = a.author_id";
+
+    /// <summary>A page of listed agents; after a cursor, or from an offset. The total is exact.</summary>
+    public async Task<(IReadOnlyList<AgentSummary> Agents, long Total, string? Next)> ListAsync(
+        AgentSort sort, string? category, int offset, AgentCursor? after, int limit, CancellationToken cancellationToken)
+    {
+        var key = SortKey(sort);
+        var sql = $"""
+            SELECT {Columns}, {SortValue(sort)} FROM (
+                SELECT * FROM marketplace.agent_counters c
+                WHERE is_listed {(category is null ? "" : "AND category = $5")} {(after is null ? "" : $"AND ({key} < {SortParameter(sort)} OR ({key} = {SortParameter(sort)} AND agent_id > $2))")}
+                ORDER BY {key} DESC, agent_id LIMIT $3 OFFSET $4) c
+            {Joins} ORDER BY {key} DESC, c.agent_id
+            """;
+        const string Count = "SELECT coalesce(sum(agents), 0)::bigint FROM marketplace.category_counts WHERE $1::text IS NULL OR category = $1";
+        await using var batch = database.CreateBatch();
+        batch.BatchCommands.Add(Command(Count, (object?)category ?? DBNull.Value));
+        batch.BatchCommands.Add(Command(sql, after?.Value ?? 0L, after?.AgentId ?? Guid.Empty, limit + 1, after is null ? offset : 0, (object?)category ?? DBNull.Value));
+        return await ReadPageAsync(batch, limit, cancellationToken);
+    }
+
+    /// <summary>Agents that match all words. The total is exact up to <see cref="MaxCounted"/>.</summary>
+    /// <param name="tsquery">From <see cref="SearchQuery"/>; never raw input.</param>
+    public async Task<(IReadOnlyList<AgentSummary> Agents, long Total, string? Next)> SearchAsync(
+        string tsquery, AgentSort sort, string? category, int offset, int limit, CancellationToken cancellationToken)
+    {
+        const string Matches = """
+            FROM marketplace.agents a JOIN marketplace.agent_counters c ON c.agent_id = a.id
+            WHERE a.search @@ to_tsquery('english', $1) AND c.is_listed AND ($2::text IS NULL OR c.category = $2)
+            """;
+        var count = $"SELECT count(*) FROM (SELECT 1 {Matches} LIMIT {MaxCounted}) found";
+        var sql = sort == AgentSort.Relevance
+            ? $"""
+               SELECT {Columns}, 0::bigint FROM (
+                   SELECT c.*, ts_rank('{"{0.1, 0.3, 0.6, 1.0}"}', a.search, to_tsquery('english', $1)) AS rank
+                   FROM (SELECT c.* {Matches} ORDER BY c.download_count DESC, c.agent_id LIMIT {MaxRanked}) c JOIN marketplace.agents a ON a.id = c.agent_id
+                   ORDER BY rank DESC, c.download_count DESC, c.agent_id LIMIT $3 OFFSET $4) c
+               {Joins} ORDER BY rank DESC, c.download_count DESC, c.agent_id
+               """
+            : $"""
+               SELECT {Columns}, {SortValue(sort)} FROM (SELECT c.* {Matches} ORDER BY c.{SortKey(sort)} DESC, c.agent_id LIMIT $3 OFFSET $4) c
+               {Joins} ORDER BY c.{SortKey(sort)} DESC, c.agent_id
+               """;
+        object filter = (object?)category ?? DBNull.Value;
+        await using var batch = database.CreateBatch();
+        batch.BatchCommands.Add(Command(count, tsquery, filter));
+        batch.BatchCommands.Add(Command(sql, tsquery, filter, limit + 1, offset));
+        var page = await ReadPageAsync(batch, limit, cancellationToken);
+        return (page.Agents, page.Total, null);
+    }
+
+    /// <summary>What a mistyped or half-typed name may have meant: names by trigram similarity.</summary>
+    public async Task<(IReadOnlyList<AgentSummary> Agents, long Total, string? Next)> SearchSimilarAsync(
+        string text, string? category, int limit, CancellationToken cancellationToken)
+    {
+        const string Similar = """
+            FROM marketplace.agents a JOIN marketplace.agent_counters c ON c.agent_id = a.id
+            WHERE a.name % $1 AND c.is_listed AND ($2::text IS NULL OR c.category = $2)
+            """;
+        object filter = (object?)category ?? DBNull.Value;
+        await using var batch = database.CreateBatch();
+        batch.BatchCommands.Add(Command($"SELECT count(*) FROM (SELECT 1 {Similar} LIMIT {MaxCounted}) found", text, filter));
+        batch.BatchCommands.Add(Command($"""
+            SELECT {Columns}, 0::bigint FROM (
+                SELECT c.*, similarity(a.name, $1) AS rank {Similar} ORDER BY rank DESC, c.download_count DESC, c.agent_id LIMIT $3) c
+            {Joins} ORDER BY rank DESC, c.download_count DESC, c.agent_id
+            """, text, filter, limit + 1));
+        var page = await ReadPageAsync(batch, limit, cancellationToken);
+        return (page.Agents, page.Total, null);
+    }
+
+    /// <summary>Listed agents by downloads in the last period, from hourly counts; those without any follow by their lifetime total.</summary>
+    public async Task<(IReadOnlyList<AgentSummary> Agents, long Total, string? Next)> ListTrendingAsync(TimeSpan period, int limit, CancellationToken cancellationToken)
+    {
+        var sql = $"""
+            WITH recent AS (
+                SELECT h.agent_id, sum(h.downloads) AS downloads FROM marketplace.download_hours h
+                JOIN marketplace.agent_counters c ON c.agent_id = h.agent_id AND c.is_listed
+                WHERE h.hour > $1 GROUP BY h.agent_id ORDER BY downloads DESC LIMIT $2),
+            chosen AS (
+                SELECT agent_id, downloads FROM recent
+                UNION ALL
+                (SELECT agent_id, 0 FROM marketplace.agent_counters c WHERE is_listed AND NOT EXISTS (SELECT 1 FROM recent r WHERE r.agent_id = c.agent_id)
+                 ORDER BY download_count DESC, agent_id LIMIT $2))
+            SELECT {Columns}, 0::bigint FROM chosen JOIN marketplace.agent_counters c ON c.agent_id = chosen.agent_id
+            {Joins} ORDER BY chosen.downloads DESC, c.download_count DESC, c.agent_id LIMIT $2
+            """;
+        await using var batch = database.CreateBatch();
+        batch.BatchCommands.Add(new("SELECT coalesce(sum(agents), 0)::bigint FROM marketplace.category_counts"));
+        batch.BatchCommands.Add(Command(sql, time.GetUtcNow() - period, limit));
+        return await ReadPageAsync(batch, limit, cancellationToken);
+    }
+
+    /// <summary>A user's listed agents, most downloaded first.</summary>
+    public async Task<(IReadOnlyList<AgentSummary> Agents, long Total, string? Next)> ListByAuthorAsync(
+        Guid authorId, int offset, int limit, CancellationToken cancellationToken)
+    {
+        await using var batch = database.CreateBatch();
+        batch.BatchCommands.Add(Command("SELECT count(*) FROM marketplace.agent_counters WHERE author_id = $1 AND is_listed", authorId));
+        batch.BatchCommands.Add(Command($"""
+            SELECT {Columns}, c.download_count FROM (
+                SELECT * FROM marketplace.agent_counters WHERE author_id = $1 AND is_listed ORDER BY download_count DESC, agent_id LIMIT $2 OFFSET $3) c
+            {Joins} ORDER BY c.download_count DESC, c.agent_id
+            """, authorId, limit + 1, offset));
+        var page = await ReadPageAsync(batch, limit, cancellationToken);
+        return (page.Agents, page.Total, null);
+    }
+
+    /// <summary>Listed agents per category slug.</summary>
+    public async Task<IReadOnlyDictionary<string, long>> CountByCategoryAsync(CancellationToken cancellationToken)
+    {
+        await using var command = database.CreateCommand("SELECT category, sum(agents)::bigint FROM marketplace.category_counts GROUP BY category");
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var counts = new Dictionary<string, long>();
+        while (await reader.ReadAsync(cancellationToken))
+            counts[reader.GetString(0)] = reader.GetInt64(1);
+        return counts;
+    }
+
+    private static string SortKey(AgentSort sort) => sort switch
+    {
+        AgentSort.Stars => "star_count",
+        AgentSort.Newest => "created_at",
+        _ => "download_count",
+    };
+
+    // Microseconds are PostgreSQL's own resolution, so a cursor is exact.
+    private static string SortValue(AgentSort sort) =>
+        sort == AgentSort.Newest ? "(extract(epoch FROM c.created_at) * 1000000)::bigint" : "c." + SortKey(sort);
+
+    private static string SortParameter(AgentSort sort) =>
+        sort == AgentSort.Newest ? "'epoch'::timestamptz + $1::bigint * interval '1 microsecond'" : "$1";
+
+    private static async Task<(IReadOnlyList<AgentSummary> Agents, long Total, string? Next)> ReadPageAsync(
+        NpgsqlBatch batch, int limit, CancellationToken cancellationToken)
+    {
+        await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
+        await reader.ReadAsync(cancellationToken);
+        var total = reader.GetInt64(0);
+        await reader.NextResultAsync(cancellationToken);
+        var agents = new List<AgentSummary>(limit);
+        AgentCursor? last = null;
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            if (agents.Count == limit)
+                return (agents, total, last?.ToString());
+            agents.Add(Read(reader));
+            last = new AgentCursor(reader.GetInt64(14), reader.GetGuid(13));
+        }
+        return (agents, total, null);
+    }
+
+    private static AgentSummary Read(NpgsqlDataReader reader)
+    {
+        var (scope, name, username) = (reader.GetString(0), reader.GetString(1), reader.GetString(9));
+        return new AgentSummary(
+            scope, name, $"{scope}/{name}", reader.GetString(2), reader.GetValue(3) as string, reader.GetFieldValue<string[]>(4), reader.GetString(5),
+            reader.GetInt64(6), reader.GetInt64(7), reader.GetBoolean(8),
+            new AuthorSummary(username, reader.GetValue(10) as string ?? username, reader.GetValue(11) as string), reader.GetFieldValue<DateTimeOffset>(12));
+    }
+
+    private static NpgsqlBatchCommand Command(string sql, params object[] parameters)
+    {
+        var command = new NpgsqlBatchCommand(sql);
+        foreach (var parameter in parameters)
+            command.Parameters.Add(parameter is DBNull
+                ? new NpgsqlParameter { Value = parameter, NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Text }
+                : new NpgsqlParameter { Value = parameter });
+        return command;
+    }
+}
+
+/// <summary>Turns what people type into a tsquery that cannot be malformed: only letters and digits are left of each word.</summary>
+public static class SearchQuery
+{
+    private const int MaxWords = 16;
+
+    /// <summary>All words, the last as a prefix, <c>-word</c> as a negation; null where no word is left.</summary>
+    public static string? ToTsQuery(string text)
+    {
+        var terms = new List<string>();
+        foreach (var part in text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries))
+        {
+            var words = Words(part);
+            var negated = part.Length > 1 && part[0] == '-';
+            foreach (var word in words)
+                if (terms.Count < MaxWords)
+                    terms.Add(negated ? $"!{word}" : word);
+        }
+        if (terms.All(term => term[0] == '!'))
+            return null;
+        if (terms[^1][0] != '!')
+            terms[^1] += ":*";
+        return string.Join(" & ", terms);
+    }
+
+    private static IEnumerable<string> Words(string part)
+    {
+        var start = -1;
+        for (var i = 0; i <= part.Length; i++)
+        {
+            if (i < part.Length && char.IsLetterOrDigit(part[i]))
+            {
+                if (start < 0)
+                    start = i;
+            }
+            else if (start >= 0)
+            {
+                yield return part[start..i];
+                start = -1;
+            }
+        }
+    }
+}

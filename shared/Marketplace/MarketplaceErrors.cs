@@ -1,0 +1,77 @@
+using FunctionsRegistry.Errors;
+
+namespace FunctionsRegistry.Marketplace;
+
+/// <summary>Every error text of the marketplace; spec-agentx.md's own words where it has some.</summary>
+public static class MarketplaceErrors
+{
+    /// <summary>404 of any agent that is not there.</summary>
+    public static RegistryException AgentNotFound() => new(ErrorKind.NotFound, "Agent not found");
+
+    /// <summary>404 of a version that is not there, or not any more.</summary>
+    public static RegistryException VersionNotFound() => new(ErrorKind.NotFound, "Version not found");
+
+    /// <summary>404.</summary>
+    public static RegistryException UserNotFound() => new(ErrorKind.NotFound, "User not found");
+
+    /// <summary>409; also of an unpublished version, which stays reserved.</summary>
+    public static RegistryException VersionExists(string version) => new(ErrorKind.Conflict, $"Version {version} already exists. Bump the version number.");
+
+    /// <summary>403.</summary>
+    public static RegistryException NotYourScope(string username) => new(ErrorKind.Forbidden, $"You can only publish under @{username} scope");
+
+    /// <summary>400 with all faults at once.</summary>
+    public static RegistryException ValidationFailed(IEnumerable<string> details) =>
+        new(ErrorKind.Validation, "Validation failed", [.. details.Select(detail => new FieldError(["body"], detail, "value_error"))]);
+
+    /// <summary>400 with one fault.</summary>
+    public static RegistryException ValidationFailed(string detail) => ValidationFailed([detail]);
+
+    /// <summary>400.</summary>
+    public static RegistryException MissingPublishFields() => new(ErrorKind.BadRequest, "Missing required fields: tarball, agent_yaml, readme");
+
+    /// <summary>400.</summary>
+    public static RegistryException ManifestNotJson() => new(ErrorKind.BadRequest, "Invalid JSON in agent_yaml field");
+
+    /// <summary>400: the publish body is no form.</summary>
+    public static RegistryException NotMultipart() => new(ErrorKind.BadRequest, "The request body must be multipart/form-data with the fields tarball, agent_yaml, readme");
+
+    /// <summary>400.</summary>
+    public static RegistryException MissingQuery() => new(ErrorKind.BadRequest, "Missing required query parameter: q");
+
+    /// <summary>400.</summary>
+    public static RegistryException InvalidPeriod() => new(ErrorKind.BadRequest, "Invalid period. Use day, week, or month.");
+
+    /// <summary>400.</summary>
+    public static RegistryException InvalidSort() => new(ErrorKind.BadRequest, "Invalid sort. Use downloads, stars, or newest.");
+
+    /// <summary>400: deeper than numbered pages go.</summary>
+    public static RegistryException PageTooDeep(int rows) =>
+        new(ErrorKind.BadRequest, $"Numbered pages end at row {rows}. Use the `next` cursor of an answer instead.");
+
+    /// <summary>400.</summary>
+    public static RegistryException InvalidCursor() => new(ErrorKind.BadRequest, "Invalid query parameter 'cursor': use the `next` value of an earlier answer.");
+
+    /// <summary>400.</summary>
+    public static RegistryException MissingRedirectUri() => new(ErrorKind.BadRequest, "Missing required field: redirect_uri");
+
+    /// <summary>400.</summary>
+    public static RegistryException RedirectNotAllowed() =>
+        new(ErrorKind.BadRequest, "redirect_uri must be http on a loopback address, or on an origin that this registry allows");
+
+    /// <summary>400.</summary>
+    public static RegistryException MissingCallbackParameters() => new(ErrorKind.BadRequest, "Missing required query parameters: code, state");
+
+    /// <summary>400: a state that was never given out, was used, or is too old.</summary>
+    public static RegistryException UnknownState() => new(ErrorKind.BadRequest, "Unknown or expired state. Start the sign-in again.");
+
+    /// <summary>500 in the contract; GitHub refused or broke.</summary>
+    public static RegistryException AuthenticationFailed(Exception? cause = null) => new(ErrorKind.BadGateway, "Authentication failed", innerException: cause);
+
+    /// <summary>503: this deployment has no GitHub client.</summary>
+    public static RegistryException SignInNotConfigured() => new(ErrorKind.Unavailable, "Sign-in is not configured: set GitHub__ClientId and GitHub__ClientSecret.");
+
+    /// <summary>400 with all faults at once.</summary>
+    public static RegistryException InvalidTelemetry(IEnumerable<string> details) =>
+        new(ErrorKind.Validation, "Invalid telemetry event", [.. details.Select(detail => new FieldError(["body"], detail, "value_error"))]);
+}
