@@ -1,6 +1,7 @@
 using FunctionsRegistry.Blobs;
 using FunctionsRegistry.Functions.Http;
 using FunctionsRegistry.Functions.Platform;
+using FunctionsRegistry.Marketplace;
 using FunctionsRegistry.Postgres;
 using FunctionsRegistry.RateLimits;
 using Npgsql;
@@ -17,11 +18,13 @@ public static class RegistryServices
         ThreadPool.SetMinThreads(64, 64);
         AddMiddleware(builder);
         AddShared(builder.Services, builder.Configuration);
+        AddMarketplace(builder.Services, builder.Configuration);
     }
 
     private static void AddMiddleware(FunctionsApplicationBuilder builder)
     {
         builder.UseMiddleware<ErrorBoundaryMiddleware>();
+        builder.UseMiddleware<CallerMiddleware>();
         builder.UseMiddleware<RateLimitMiddleware>();
         builder.UseMiddleware<RequireCallerMiddleware>();
         builder.UseMiddleware<IdempotencyMiddleware>();
@@ -47,5 +50,18 @@ public static class RegistryServices
 
         services.AddSingleton<ClientAddress>();
         services.AddSingleton<HealthChecks>();
+    }
+
+    private static void AddMarketplace(IServiceCollection services, IConfiguration configuration)
+    {
+        services.AddSingleton(MarketplaceOptions.FromConfiguration(configuration));
+        services.AddSingleton(GitHubOptions.FromConfiguration(configuration));
+        services.AddHttpClient(AccountService.HttpClientName, client => client.Timeout = TimeSpan.FromSeconds(10));
+        services.AddSingleton<AgentStore>();
+        services.AddSingleton<AgentListStore>();
+        services.AddSingleton<AgentService>();
+        services.AddSingleton<UserStore>();
+        services.AddSingleton<AccountService>();
+        services.AddSingleton<TelemetryService>();
     }
 }

@@ -108,7 +108,7 @@ public sealed class IdempotencyMiddleware(IdempotencyStore store, ClientAddress 
         if (MediaTypeHeaderValue.TryParse(request.ContentType, out var type) && type.Boundary.Length > 0)
         {
             var reader = new MultipartReader(HeaderUtilities.RemoveQuotes(type.Boundary).ToString(), request.Body) { BodyLengthLimit = null };
-            while (await ReadSectionAsync(reader, cancellationToken) is { } section)
+            while (await MultipartForm.NextAsync(reader, cancellationToken) is { } section)
             {
                 hash.AppendData(Encoding.UTF8.GetBytes($"\n{section.ContentDisposition}\n"));
                 await HashAsync(section.Body, hash, cancellationToken);
@@ -120,18 +120,6 @@ public sealed class IdempotencyMiddleware(IdempotencyStore store, ClientAddress 
         }
         request.Body.Position = 0;
         return hash.GetHashAndReset();
-    }
-
-    private static async Task<MultipartSection?> ReadSectionAsync(MultipartReader reader, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return await reader.ReadNextSectionAsync(cancellationToken);
-        }
-        catch (Exception exception) when (exception is InvalidDataException || (exception is IOException && exception is not BadHttpRequestException))
-        {
-            throw CommonErrors.BrokenRequest("The multipart body is broken: " + exception.Message);
-        }
     }
 
     private static async Task HashAsync(Stream stream, IncrementalHash hash, CancellationToken cancellationToken)

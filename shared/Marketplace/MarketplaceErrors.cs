@@ -33,9 +33,6 @@ public static class MarketplaceErrors
     /// <summary>400.</summary>
     public static RegistryException ManifestNotJson() => new(ErrorKind.BadRequest, "Invalid JSON in agent_yaml field");
 
-    /// <summary>400: the publish body is no form.</summary>
-    public static RegistryException NotMultipart() => new(ErrorKind.BadRequest, "The request body must be multipart/form-data with the fields tarball, agent_yaml, readme");
-
     /// <summary>400.</summary>
     public static RegistryException MissingQuery() => new(ErrorKind.BadRequest, "Missing required query parameter: q");
 

@@ -1,0 +1,73 @@
+using FunctionsRegistry.Errors;
+using FunctionsRegistry.Functions.Http;
+using FunctionsRegistry.Marketplace;
+
+namespace FunctionsRegistry.Functions.Marketplace;
+
+/// <summary>spec-agentx.md, "Agent Discovery" beside the plain list, and "User Profiles".</summary>
+[Contract(Family.AgentX)]
+public sealed class DiscoveryFunctions(AgentListStore lists, UserStore users)
+{
+    /// <summary>GET /search: relevance unless a sort is asked for.</summary>
+    [Function("discovery_search"), Public]
+    public Task<IResult> Search(
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "agentx/api/v1/search")] HttpRequest request, CancellationToken cancellationToken)
+    {
+        var text = request.GetText("q");
+        if (string.IsNullOrWhiteSpace(text))
+            throw MarketplaceErrors.MissingQuery();
+        var (page, limit) = AgentQueries.ReadPage(request);
+        return AgentQueries.SearchAsync(
+            lists, text, AgentQueries.ReadSort(request, AgentSort.Relevance), request.GetText("category", 50), page, limit, cancellationToken);
+    }
+
+    /// <summary>GET /trending.</summary>
+    [Function("discovery_trending"), Public]
+    public async Task<IResult> Trending(
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "agentx/api/v1/trending")] HttpRequest request, CancellationToken cancellationToken)
+    {
+        var period = request.GetText("period", 50) switch
+        {
+            "day" => TimeSpan.FromDays(1),
+            null or "week" => TimeSpan.FromDays(7),
+            "month" => TimeSpan.FromDays(30),
+            _ => throw MarketplaceErrors.InvalidPeriod(),
+        };
+        var limit = AgentQueries.ReadLimit(request);
+        var found = await lists.ListTrendingAsync(period, limit, cancellationToken);
+        return JsonBody.Cacheable(new AgentListResponse(found.Agents, found.Total, 1, limit, null), MarketplaceJson.Default.AgentListResponse);
+    }
+
+    /// <summary>GET /categories: all ten, the fullest first.</summary>
+    [Function("discovery_categories"), Public]
+    public async Task<IResult> ListCategories(
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "agentx/api/v1/categories")] HttpRequest request, CancellationToken cancellationToken)
+    {
+        var counts = await lists.CountByCategoryAsync(cancellationToken);
+        var categories = Categories.All.Select(pair => new CategorySummary(pair.Key, pair.Value, counts.GetValueOrDefault(pair.Key)))
+            .OrderByDescending(category => category.Count).ToList();
+        return JsonBody.Cacheable(new CategoryListResponse(categories), MarketplaceJson.Default.CategoryListResponse);
+    }
+
+    /// <summary>GET /users/:username.</summary>
+    [Function("users_get"), Public]
+    public async Task<IResult> GetUser(
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "agentx/api/v1/users/{username}")] HttpRequest request,
+        string username, CancellationToken cancellationToken)
+    {
+        var found = await users.FindProfileAsync(username.TrimStart('@'), cancellationToken) ?? throw MarketplaceErrors.UserNotFound();
+        return JsonBody.Cacheable(found.Profile, MarketplaceJson.Default.UserProfile);
+    }
+
+    /// <summary>GET /users/:username/agents.</summary>
+    [Function("users_agents"), Public]
+    public async Task<IResult> ListUserAgents(
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "agentx/api/v1/users/{username}/agents")] HttpRequest request,
+        string username, CancellationToken cancellationToken)
+    {
+        var user = await users.FindProfileAsync(username.TrimStart('@'), cancellationToken) ?? throw MarketplaceErrors.UserNotFound();
+        var (page, limit) = AgentQueries.ReadPage(request);
+        var found = await lists.ListByAuthorAsync(user.Id, (page - 1) * limit, limit, cancellationToken);
+        return JsonBody.Cacheable(new AgentListResponse(found.Agents, found.Total, page, limit, null), MarketplaceJson.Default.AgentListResponse);
+    }
+}
