@@ -13,12 +13,15 @@ public sealed class JsonBody : IResult
 
     private JsonBody(byte[] bytes, int status, bool cacheable) => (_bytes, _status, _cacheable) = (bytes, status, cacheable);
 
+    // Written for JSON readers, not for pages: "&" in a URL stays "&".
+    private static readonly JsonWriterOptions s_writerOptions = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
     /// <summary>An answer that changes something or is personal: not cached.</summary>
     public static JsonBody Create<T>(T value, JsonTypeInfo<T> type, int status = StatusCodes.Status200OK) =>
-        new(JsonSerializer.SerializeToUtf8Bytes(value, type), status, cacheable: false);
+        new(Serialise(value, type), status, cacheable: false);
 
     /// <summary>A public read: carries an ETag, answers 304 to a matching If-None-Match.</summary>
-    public static JsonBody Cacheable<T>(T value, JsonTypeInfo<T> type) => new(JsonSerializer.SerializeToUtf8Bytes(value, type), StatusCodes.Status200OK, cacheable: true);
+    public static JsonBody Cacheable<T>(T value, JsonTypeInfo<T> type) => new(Serialise(value, type), StatusCodes.Status200OK, cacheable: true);
 
     /// <inheritdoc/>
     public Task ExecuteAsync(HttpContext httpContext)
@@ -43,6 +46,14 @@ public sealed class JsonBody : IResult
         return HttpMethods.IsHead(httpContext.Request.Method)
             ? Task.CompletedTask
             : response.Body.WriteAsync(_bytes, httpContext.RequestAborted).AsTask();
+    }
+
+    private static byte[] Serialise<T>(T value, JsonTypeInfo<T> type)
+    {
+        var buffer = new System.Buffers.ArrayBufferWriter<byte>(1024);
+        using var writer = new Utf8JsonWriter(buffer, s_writerOptions);
+        JsonSerializer.Serialize(writer, value, type);
+        return buffer.WrittenSpan.ToArray();
     }
 
     private static bool Matches(string ifNoneMatch, string tag) =>

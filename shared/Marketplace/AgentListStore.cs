@@ -65,7 +65,7 @@ public sealed class AgentListStore(NpgsqlDataSource database, TimeProvider time)
                 SELECT * FROM marketplace.agent_counters c
                 WHERE is_listed {(category is null ? "" : "AND category = $5")} {(after is null ? "" : $"AND ({key} < {SortParameter(sort)} OR ({key} = {SortParameter(sort)} AND agent_id > $2))")}
                 ORDER BY {key} DESC, agent_id LIMIT $3 OFFSET $4) c
-            {Joins} ORDER BY {key} DESC, c.agent_id
+            {Joins} ORDER BY c.{key} DESC, c.agent_id
             """;
         const string Count = "SELECT coalesce(sum(agents), 0)::bigint FROM marketplace.category_counts WHERE $1::text IS NULL OR category = $1";
         await using var batch = database.CreateBatch();

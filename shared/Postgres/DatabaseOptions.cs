@@ -28,7 +28,8 @@ public sealed record DatabaseOptions(string ConnectionString, bool MigrateAtStar
         // Stores leave no session state behind, so nothing needs to be discarded when a connection returns to the pool.
         builder.NoResetOnClose = true;
         builder.KeepAlive = 30;
-        builder.Options = "-c statement_timeout=20000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000";
+        // Two swapped letters in a short name leave a similarity of about 0.25: PostgreSQL's own threshold of 0.3 would find no typo.
+        builder.Options = "-c statement_timeout=20000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000 -c pg_trgm.similarity_threshold=0.2";
         return new DatabaseOptions(builder.ConnectionString, configuration.GetValue("Database:MigrateAtStart", migrateByDefault));
     }
 

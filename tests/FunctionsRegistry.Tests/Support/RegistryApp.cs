@@ -24,6 +24,9 @@ public class RegistryApp(TestServices services) : IAsyncLifetime
     /// <summary>The app's services.</summary>
     public IServiceProvider Services => _hosts[0].Services;
 
+    /// <summary>One of the app's services.</summary>
+    public T Service<T>() where T : notnull => Services.GetRequiredService<T>();
+
     /// <summary>The servers behind.</summary>
     public TestServices Servers => services;
 
@@ -73,6 +76,7 @@ public class RegistryApp(TestServices services) : IAsyncLifetime
         var server = new NpgsqlConnectionStringBuilder(services.Postgres);
         var settings = new Dictionary<string, string>
         {
+            ["Local:FunctionsAssembly"] = "FunctionsRegistry.Functions",
             ["Local:Stack"] = "false",
             ["Local:Port"] = "0",
             ["Local:ContractPorts"] = "false",
@@ -87,7 +91,7 @@ public class RegistryApp(TestServices services) : IAsyncLifetime
             ["BLOB_CONNECTION"] = services.Blobs,
             ["Blobs:ContainerPrefix"] = $"t{_id}-",
         };
-        foreach (var policy in Enum.GetNames<RateLimits.RateLimitPolicy>())
+        foreach (var policy in Enum.GetNames<FunctionsRegistry.RateLimits.RateLimitPolicy>())
             settings[$"RateLimits:{policy}"] = "off";
         foreach (var (key, value) in more)
             settings[key] = value;
