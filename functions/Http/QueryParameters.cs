@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
+using System.Text.Unicode;
 using FunctionsRegistry.Errors;
 
 namespace FunctionsRegistry.Functions.Http;
@@ -13,8 +15,8 @@ public static class QueryParameters
         var text = request.Query[name].ToString();
         if (text.Length > maxLength)
             throw CommonErrors.InvalidParameter(name, $"at most {maxLength} characters");
-        // U+FFFD stands where the percent-encoded bytes were no UTF-8.
-        if (text.AsSpan().IndexOfAny('\0', '\uFFFD') >= 0)
+        // Percent-encoded bytes that are no UTF-8 are left encoded by the framework, so that only a text with '%' can hold some.
+        if (text.AsSpan().IndexOfAny('\0', '\uFFFD') >= 0 || (text.Contains('%', StringComparison.Ordinal) && !IsUtf8(request.QueryString)))
             throw CommonErrors.InvalidParameter(name, "valid UTF-8 text without NUL");
         return text.Length == 0 ? null : text;
     }
@@ -29,5 +31,24 @@ public static class QueryParameters
         return int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var value) && value >= min && value <= max
             ? value
             : throw CommonErrors.InvalidParameter(name, $"an integer from {min} to {max}");
+    }
+
+    private static bool IsUtf8(QueryString query)
+    {
+        var text = query.Value ?? "";
+        var bytes = new List<byte>(text.Length);
+        for (var i = 0; i < text.Length; i++)
+        {
+            if (text[i] == '%' && i + 2 < text.Length && byte.TryParse(text.AsSpan(i + 1, 2), NumberStyles.HexNumber, CultureInfo.InvariantCulture, out var value))
+            {
+                bytes.Add(value);
+                i += 2;
+            }
+            else
+            {
+                bytes.Add((byte)'x');
+            }
+        }
+        return Utf8.IsValid(CollectionsMarshal.AsSpan(bytes));
     }
 }

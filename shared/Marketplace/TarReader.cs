@@ -112,8 +112,8 @@ internal sealed class TarReader(Stream stream, Action<long> onBytes)
                 path = Encoding.UTF8.GetString(value);
             else if (record[..equals].SequenceEqual("size"u8))
                 size = long.TryParse(value, out var number) && number >= 0 ? number : throw PackageArchive.Wrong("has a damaged extended header");
-            else if (record.StartsWith("GNU.sparse"u8) || record[..equals].SequenceEqual("linkpath"u8))
-                throw PackageArchive.Wrong("has a link or a sparse file");
+            else if (record.StartsWith("GNU.sparse"u8))
+                throw PackageArchive.Wrong("has a sparse file");
             rest = rest[length..];
         }
         return (path, size);

@@ -40,7 +40,11 @@ public class MarketplaceApp(TestServices services) : RegistryApp(services)
     public static string Manifest(string author, string name, string version, string? category = "productivity", string description = "Reads mail", string[]? tags = null) =>
         JsonSerializer.Serialize(new Dictionary<string, object?>
         {
-            ["name"] = name, ["version"] = version, ["author"] = author, ["description"] = description, ["category"] = category,
+            ["name"] = name,
+            ["version"] = version,
+            ["author"] = author,
+            ["description"] = description,
+            ["category"] = category,
             ["tags"] = tags ?? ["email", "gmail"],
         }.Where(pair => pair.Value is not null).ToDictionary());
 
