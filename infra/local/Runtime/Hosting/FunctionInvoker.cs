@@ -1,3 +1,5 @@
+using Microsoft.Extensions.DependencyInjection;
+
 namespace FunctionsRegistry.LocalRuntime.Hosting;
 
 /// <summary>Runs any function through the app's middleware, whatever triggered it.</summary>
