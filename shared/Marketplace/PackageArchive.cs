@@ -18,38 +18,39 @@ public sealed record PackageIdentity(string? Name, string? Version, string? Auth
 public static class PackageArchive
 {
     private const int MaxManifestBytes = 256 << 10;
+    private const int MaxNesting = 64;
     private const long RatioFrom = 10 << 20;
 
     /// <summary>Reads to the end and checks every entry.</summary>
     /// <exception cref="RegistryException">400 that says what is wrong with which entry.</exception>
     public static async Task<PackageIdentity> InspectAsync(Stream gzip, ArchiveLimits limits, CancellationToken cancellationToken)
     {
-        var packed = new CountingStream(gzip);
-        await using var unpacked = new GZipStream(packed, CompressionMode.Decompress);
-        var tar = new TarReader(unpacked, total => CheckSize(total, packed.BytesRead, limits));
+        var packed = new GzipSource(gzip);
+        await using var unpacked = new DeflateStream(packed, CompressionMode.Decompress);
+        var tar = new TarReader(unpacked, limits.MaxEntries, bytes =>
+        {
+            packed.Append(bytes);
+            CheckSize(packed.UnpackedBytes, packed.BytesRead, limits);
+        });
         byte[]? manifest = null;
-        var paths = new HashSet<string>(StringComparer.Ordinal);
+        var contents = new PackageContents();
         try
         {
+            await packed.ReadHeaderAsync(cancellationToken);
             while (await tar.NextAsync(cancellationToken) is { } entry)
             {
-                if (paths.Count >= limits.MaxEntries)
-                    throw Wrong($"more than {limits.MaxEntries} entries");
                 var path = CheckPath(entry.Path);
-                if (!entry.IsDirectory && !paths.Add(path))
-                    throw Wrong($"entry '{path}' is there twice");
-                if (entry.IsDirectory)
-                    paths.Add(path + "/");
+                contents.Add(path, entry.IsDirectory);
                 if (path == "agent.yaml" && !entry.IsDirectory)
                     manifest = await tar.ReadContentAsync(MaxManifestBytes, cancellationToken);
             }
-            if (packed.BytesRead == 0)
-                throw Wrong("is empty");
+            await packed.ReadTrailerAsync(cancellationToken);
         }
         catch (InvalidDataException)
         {
             throw Wrong("is not a gzip file, or is damaged");
         }
+        contents.CheckFolders();
         return manifest is null ? throw Wrong("has no agent.yaml at its top") : ReadIdentity(manifest);
     }
 
@@ -82,73 +83,56 @@ public static class PackageArchive
         var found = new Dictionary<string, string>();
         try
         {
-            var parser = new Parser(new StringReader(Encoding.UTF8.GetString(manifest)));
-            var depth = 0;
-            string? key = null;
-            while (parser.MoveNext())
+            var parser = new Parser(new StreamReader(new MemoryStream(manifest), new UTF8Encoding(false, throwOnInvalidBytes: true)));
+            parser.Consume<StreamStart>();
+            parser.Consume<DocumentStart>();
+            parser.Consume<MappingStart>();
+            while (!parser.TryConsume<MappingEnd>(out _))
             {
-                var current = parser.Current!;
-                if (depth == 1 && current is Scalar scalar && key is null)
-                    key = scalar.Value;
-                else if (depth == 1 && current is Scalar value)
-                {
-                    found.TryAdd(key!, value.Value);
-                    key = null;
-                }
-                else if (depth == 1 && current is AnchorAlias)
-                    key = key is null ? "" : null;
-                depth += current.NestingIncrease is var change and not 0 && current is MappingStart or MappingEnd or SequenceStart or SequenceEnd ? change : 0;
-                if (depth > 64)
-                    throw Wrong("agent.yaml is nested too deeply");
-                if (depth == 1 && current is MappingEnd or SequenceEnd)
-                    key = null;
+                var key = parser.TryConsume<Scalar>(out var scalar) ? scalar.Value : null;
+                if (key is null)
+                    SkipNode(parser);
+                if (key is not ("name" or "version" or "author"))
+                    SkipNode(parser);
+                else if (!parser.TryConsume<Scalar>(out var value))
+                    throw Wrong($"agent.yaml: '{key}' must be a string");
+                else if (!found.TryAdd(key, value.Value))
+                    throw Wrong($"agent.yaml: '{key}' is there twice");
             }
+            parser.Consume<DocumentEnd>();
+            parser.Consume<StreamEnd>();
         }
         catch (YamlException exception)
         {
-            throw Wrong($"agent.yaml is not YAML (line {exception.Start.Line})");
+            throw Wrong($"agent.yaml is not one YAML mapping (line {exception.Start.Line})");
+        }
+        catch (DecoderFallbackException)
+        {
+            throw Wrong("agent.yaml is not UTF-8");
+        }
+        catch (Exception exception) when (exception is ArgumentException or FormatException or OverflowException or InvalidOperationException)
+        {
+            // The parser's own slips: "\UFFFFFFFF" for one is no YamlException.
+            throw Wrong("agent.yaml is not one YAML mapping");
         }
         return new PackageIdentity(found.GetValueOrDefault("name"), found.GetValueOrDefault("version"), found.GetValueOrDefault("author"));
+    }
+
+    // Not the parser's own skip: that one goes as deep as the text does.
+    private static void SkipNode(Parser parser)
+    {
+        var depth = 0;
+        do
+        {
+            var current = parser.Consume<ParsingEvent>();
+            depth += current is MappingStart or SequenceStart ? 1 : current is MappingEnd or SequenceEnd ? -1 : 0;
+            if (depth > MaxNesting)
+                throw Wrong("agent.yaml is nested too deeply");
+        }
+        while (depth > 0);
     }
 
     internal static RegistryException Wrong(string what) => MarketplaceErrors.ValidationFailed("tarball: " + what);
 
     private static string Printable(string text) => new([.. text.Select(c => char.IsControl(c) ? '?' : c)]);
-
-    private sealed class CountingStream(Stream inner) : Stream
-    {
-        public long BytesRead { get; private set; }
-
-        public override bool CanRead => true;
-
-        public override bool CanSeek => false;
-
-        public override bool CanWrite => false;
-
-        public override long Length => throw new NotSupportedException();
-
-        public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
-
-        public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
-        {
-            var count = await inner.ReadAsync(buffer, cancellationToken);
-            BytesRead += count;
-            return count;
-        }
-
-        public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-            ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
-        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException("Read asynchronously.");
-
-        public override void Flush()
-        {
-        }
-
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-        public override void SetLength(long value) => throw new NotSupportedException();
-
-        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-    }
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 
 namespace FunctionsRegistry.Marketplace;
@@ -9,14 +10,18 @@ internal readonly record struct TarEntry(string Path, bool IsDirectory, long Siz
 /// Reads ustar, pax and GNU headers from a stream that may hold anything. Our own, because the framework's reader takes extended headers of any
 /// size into memory and follows what we refuse: links, devices, sparse files.
 /// </summary>
-internal sealed class TarReader(Stream stream, Action<long> onBytes)
+internal sealed class TarReader(Stream stream, int maxEntries, Action<ReadOnlySpan<byte>> onBytes)
 {
     private const int BlockSize = 512;
     private const int MaxExtendedHeaderBytes = 64 << 10;
+    private const int MaxExtendedHeaders = 4;
+    // What twelve octal digits can say; a larger number would overflow when it is rounded up to blocks.
+    private const long MaxEntryBytes = 1L << 36;
 
     private readonly byte[] _block = new byte[BlockSize];
     private readonly byte[] _skip = new byte[64 << 10];
-    private long _total;
+    private int _entries;
+    private bool _started;
     private long _unread;
     private long _padding;
     private bool _ended;
@@ -27,16 +32,21 @@ internal sealed class TarReader(Stream stream, Action<long> onBytes)
     {
         string? longPath = null;
         long? longSize = null;
-        while (!_ended)
+        for (var extended = 0; !_ended; extended++)
         {
             await SkipAsync(cancellationToken);
             if (!await ReadBlockAsync(cancellationToken))
-                throw PackageArchive.Wrong(_total == 0 ? "is not a gzip file, or is empty" : "is cut short");
+                throw PackageArchive.Wrong(_started ? "is cut short" : "is empty");
+            _started = true;
             if (_block.AsSpan().IndexOfAnyExcept((byte)0) < 0)
             {
+                if (longPath is not null || longSize is not null)
+                    throw PackageArchive.Wrong("ends with a header that belongs to no entry");
                 await DrainAsync(cancellationToken);
                 break;
             }
+            if (extended > MaxExtendedHeaders)
+                throw PackageArchive.Wrong($"has an entry with more than {MaxExtendedHeaders} extended headers");
             var header = ReadHeader();
             _unread = header.Size;
             _padding = (BlockSize - (header.Size % BlockSize)) % BlockSize;
@@ -57,7 +67,13 @@ internal sealed class TarReader(Stream stream, Action<long> onBytes)
                     if (longSize is { } size)
                         (_unread, _padding) = (size, (BlockSize - (size % BlockSize)) % BlockSize);
                     var path = longPath ?? header.Path;
-                    return new TarEntry(path, header.Kind == '5' || path.EndsWith('/'), _unread);
+                    var isDirectory = header.Kind == '5' || path.EndsWith('/');
+                    // Readers differ in whether content follows then, so what comes next would be a header to one and content to another.
+                    if (isDirectory && _unread > 0)
+                        throw PackageArchive.Wrong($"entry '{path}' is a directory with content");
+                    if (++_entries > maxEntries)
+                        throw PackageArchive.Wrong($"more than {maxEntries} entries");
+                    return new TarEntry(path, isDirectory, _unread);
                 case '1' or '2' or 'K':
                     throw PackageArchive.Wrong($"entry '{longPath ?? header.Path}' is a link");
                 case '3' or '4' or '6':
@@ -101,7 +117,8 @@ internal sealed class TarReader(Stream stream, Action<long> onBytes)
         while (rest.Length > 0 && rest[0] != 0)
         {
             var space = rest.IndexOf((byte)' ');
-            if (space is < 1 or > 10 || !int.TryParse(rest[..space], out var length) || length <= space + 1 || length > rest.Length || rest[length - 1] != '\n')
+            if (space is < 1 or > 10 || !int.TryParse(rest[..space], NumberStyles.None, CultureInfo.InvariantCulture, out var length)
+                || length <= space + 1 || length > rest.Length || rest[length - 1] != '\n')
                 throw PackageArchive.Wrong("has a damaged extended header");
             var record = rest[(space + 1)..(length - 1)];
             var equals = record.IndexOf((byte)'=');
@@ -111,7 +128,9 @@ internal sealed class TarReader(Stream stream, Action<long> onBytes)
             if (record[..equals].SequenceEqual("path"u8))
                 path = Encoding.UTF8.GetString(value);
             else if (record[..equals].SequenceEqual("size"u8))
-                size = long.TryParse(value, out var number) && number >= 0 ? number : throw PackageArchive.Wrong("has a damaged extended header");
+                size = long.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number <= MaxEntryBytes
+                    ? number
+                    : throw PackageArchive.Wrong("has a damaged extended header");
             else if (record.StartsWith("GNU.sparse"u8))
                 throw PackageArchive.Wrong("has a sparse file");
             rest = rest[length..];
@@ -156,14 +175,14 @@ internal sealed class TarReader(Stream stream, Action<long> onBytes)
     private async ValueTask<bool> ReadBlockAsync(CancellationToken cancellationToken)
     {
         var count = await stream.ReadAtLeastAsync(_block, BlockSize, throwOnEndOfStream: false, cancellationToken);
-        Count(count);
+        onBytes(_block.AsSpan(0, count));
         return count == BlockSize;
     }
 
     private async ValueTask FillAsync(Memory<byte> target, CancellationToken cancellationToken)
     {
         var count = await stream.ReadAtLeastAsync(target, target.Length, throwOnEndOfStream: false, cancellationToken);
-        Count(count);
+        onBytes(target.Span[..count]);
         if (count < target.Length)
             throw PackageArchive.Wrong("is cut short");
     }
@@ -186,15 +205,9 @@ internal sealed class TarReader(Stream stream, Action<long> onBytes)
         int count;
         while ((count = await stream.ReadAsync(_skip, cancellationToken)) > 0)
         {
-            Count(count);
+            onBytes(_skip.AsSpan(0, count));
             if (_skip.AsSpan(0, count).IndexOfAnyExcept((byte)0) >= 0)
                 throw PackageArchive.Wrong("has data behind its end mark");
         }
-    }
-
-    private void Count(int count)
-    {
-        _total += count;
-        onBytes(_total);
     }
 }
