@@ -93,13 +93,13 @@ public sealed class AgentStore(NpgsqlDataSource database, TimeProvider time)
     }
 
     /// <summary>Publishes a version: the row is the commit point. Who wins a race for a version is decided by its unique constraint.</summary>
-    /// <exception cref="RegistryException">409: the version exists, or existed.</exception>
+    /// <exception cref="RegistryException">403: the agent is somebody else's; 409: the version exists, or existed.</exception>
     public async Task InsertVersionAsync(Guid authorId, AgentManifest manifest, string readme, StoredTarball tarball, CancellationToken cancellationToken)
     {
         const string UpsertAgent = """
             INSERT INTO marketplace.agents AS a (id, scope, name, author_id, description, readme, tags, license, mcp_servers, created_at, updated_at, search)
             VALUES ($1, $2, $3, $4, '', '', '{}', '', '{}', $5, $5, '')
-            ON CONFLICT (lower(scope), name) DO UPDATE SET updated_at = $5
+            ON CONFLICT (lower(scope), name) DO UPDATE SET updated_at = $5 WHERE a.author_id = $4
             RETURNING id
             """;
         const string InsertCounters = """
@@ -113,7 +113,9 @@ public sealed class AgentStore(NpgsqlDataSource database, TimeProvider time)
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
         // The agent's row stays locked to the end: publishers of one agent take turns, so each sees the versions before it.
-        var agentId = (Guid)(await ScalarAsync(connection, UpsertAgent, cancellationToken, Guid.CreateVersion7(now), manifest.Scope, manifest.Name, authorId, now))!;
+        // No row: it belongs to whoever had this login before a rename at GitHub, and its users trust that account, not the new one.
+        if (await ScalarAsync(connection, UpsertAgent, cancellationToken, Guid.CreateVersion7(now), manifest.Scope, manifest.Name, authorId, now) is not Guid agentId)
+            throw MarketplaceErrors.NotYourAgent(manifest.Scope, manifest.Name);
         await using var batch = new NpgsqlBatch(connection, transaction);
         batch.BatchCommands.Add(Command(InsertCounters, agentId, authorId, now));
         batch.BatchCommands.Add(Command(InsertVersion, tarball.Id, agentId, manifest.Version, tarball.BlobName, tarball.Sha256, tarball.SizeBytes,
@@ -131,17 +133,20 @@ public sealed class AgentStore(NpgsqlDataSource database, TimeProvider time)
     }
 
     /// <summary>Unpublishes a version of the caller's; it stays reserved.</summary>
-    /// <exception cref="RegistryException">404 of the agent or the version.</exception>
+    /// <exception cref="RegistryException">403: the agent is somebody else's; 404 of the agent or the version.</exception>
     public async Task UnpublishAsync(string scope, string name, string version, CancellationToken cancellationToken)
     {
-        const string FindAgent = "SELECT id FROM marketplace.agents WHERE lower(scope) = lower($1) AND name = $2 FOR UPDATE";
+        // Not FOR UPDATE: that waits for the key share locks of counted downloads (download_hours refers to agents), which hold the version's row.
+        const string FindAgent = """
+            SELECT a.id, lower('@' || u.username) = lower(a.scope) FROM marketplace.agents a JOIN marketplace.users u ON u.id = a.author_id
+            WHERE lower(a.scope) = lower($1) AND a.name = $2 FOR NO KEY UPDATE OF a
+            """;
         const string Unpublish = """
             UPDATE marketplace.agent_versions SET unpublished_at = $3 WHERE agent_id = $1 AND version = $2 AND unpublished_at IS NULL
             """;
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-        if (await ScalarAsync(connection, FindAgent, cancellationToken, scope, name) is not Guid agentId)
-            throw MarketplaceErrors.AgentNotFound();
+        var agentId = await LockOwnAsync(connection, FindAgent, scope, name, cancellationToken);
         await using var command = new NpgsqlCommand(Unpublish, connection, transaction);
         command.Parameters.Add(new() { Value = agentId });
         command.Parameters.Add(new() { Value = version });
@@ -225,6 +230,21 @@ public sealed class AgentStore(NpgsqlDataSource database, TimeProvider time)
             : Command(Copy, agentId, latest));
         batch.BatchCommands.Add(Command(List, agentId));
         await batch.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    // The service checked that the scope is the caller's login; here, that the agent's author still has that login.
+    private static async Task<Guid> LockOwnAsync(
+        NpgsqlConnection connection, string sql, string scope, string name, CancellationToken cancellationToken)
+    {
+#pragma warning disable CA2100 // The text is always one of this class's constants.
+        await using var command = new NpgsqlCommand(sql, connection);
+#pragma warning restore CA2100
+        foreach (var value in (object[])[scope, name])
+            command.Parameters.Add(new() { Value = value });
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        if (!await reader.ReadAsync(cancellationToken))
+            throw MarketplaceErrors.AgentNotFound();
+        return reader.GetBoolean(1) ? reader.GetGuid(0) : throw MarketplaceErrors.NotYourAgent(scope, name);
     }
 
     private static AgentDetail ReadDetail(NpgsqlDataReader reader)

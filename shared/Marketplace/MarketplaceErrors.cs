@@ -20,6 +20,10 @@ public static class MarketplaceErrors
     /// <summary>403.</summary>
     public static RegistryException NotYourScope(string username) => new(ErrorKind.Forbidden, $"You can only publish under @{username} scope");
 
+    /// <summary>403: the scope is the caller's login, but the agent was made by the account that had this login before.</summary>
+    public static RegistryException NotYourAgent(string scope, string name) =>
+        new(ErrorKind.Forbidden, $"{scope}/{name} belongs to another account. Publish under another name.");
+
     /// <summary>400 with all faults at once.</summary>
     public static RegistryException ValidationFailed(IEnumerable<string> details) =>
         new(ErrorKind.Validation, "Validation failed", [.. details.Select(detail => new FieldError(["body"], detail, "value_error"))]);
