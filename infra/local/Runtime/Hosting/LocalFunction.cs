@@ -8,7 +8,7 @@ internal sealed class LocalFunction : FunctionDefinition
 {
     private readonly Lazy<Func<LocalFunctionContext, Task<object?>>> _invoke;
 
-    public LocalFunction(string name, Type type, MethodInfo method)
+    public LocalFunction(string name, Type type, MethodInfo method, string? routeOverride = null)
     {
         Name = name;
         Type = type;
@@ -28,7 +28,7 @@ internal sealed class LocalFunction : FunctionDefinition
             throw new LocalHostException($"{name}: a function has exactly one trigger, this one has {InputBindings.Count}.");
         if (Http is not null)
             OutputBindings = OutputBindings.Add("$return", new LocalBinding("$return", "http", BindingDirection.Out));
-        Route = Http?.Route is { Length: > 0 } route ? route : name;
+        Route = routeOverride ?? (Http?.Route is { Length: > 0 } route ? route : name);
         Methods = Http?.Methods ?? [];
         // Compiled on first use: most functions of a short run are never called.
         _invoke = new(() => FunctionCompiler.Compile(this));
