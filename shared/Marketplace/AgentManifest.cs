@@ -23,8 +23,9 @@ public static class ManifestValidator
             using var document = JsonDocument.Parse(json, new JsonDocumentOptions { MaxDepth = 32, AllowDuplicateProperties = false });
             return Validate(document.RootElement, json);
         }
-        catch (JsonException)
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
+            // InvalidOperationException: a member's name with half a surrogate pair, which is found only when the name is read.
             throw MarketplaceErrors.ManifestNotJson();
         }
     }

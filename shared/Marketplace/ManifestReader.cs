@@ -34,7 +34,7 @@ internal sealed partial class ManifestReader(JsonElement root, string path = "",
     public string? OptionalUrl(string member)
     {
         // Null and "" are what generators write for "none".
-        if (!root.TryGetProperty(member, out var value) || value.ValueKind == JsonValueKind.Null || (value.ValueKind == JsonValueKind.String && value.GetString()!.Length == 0))
+        if (!root.TryGetProperty(member, out var value) || value.GetRawText() is "null" or "\"\"")
             return null;
         var text = Text(member, value, 2000, allowEmpty: false);
         if (text is null || (Uri.TryCreate(text, UriKind.Absolute, out var url) && url.Scheme is "http" or "https"))

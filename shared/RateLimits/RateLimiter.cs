@@ -28,8 +28,9 @@ public sealed class RateLimiter(RedisConnection redis, RateLimitOptions options,
         return {accepted, limit - count, (oldest or now) + window - now}
         """;
 
-    // StackExchange.Redis 1.2 has no timeout for asynchronous calls of its own.
-    private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(1);
+    // StackExchange.Redis 1.2 has no timeout for asynchronous calls of its own. Long enough that a burst on a busy machine is still counted
+    // in Redis (each process counting for itself lets more through), short enough that a Redis that hangs costs no caller five seconds.
+    private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(3);
     private readonly LocalLimiter _local = new(time);
 
     /// <summary>Whether limits are counted in Redis right now.</summary>
