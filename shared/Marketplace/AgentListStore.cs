@@ -40,13 +40,14 @@ public sealed record AgentCursor(long Value, Guid AgentId)
 }
 
 /// <summary>Lists of agents: plain, searched, trending, of a user. Each is one round trip; totals are counters or capped.</summary>
-public sealed class AgentListStore(NpgsqlDataSource database, TimeProvider time)
+public sealed class AgentListStore(NpgsqlDataSource database)
 {
     /// <summary>A search's total stops counting here.</summary>
     public const int MaxCounted = 10_000;
 
     // Ranking looks at this many matches, the most downloaded ones: a frequent word must not cost more than a rare one.
     private const int MaxRanked = 500;
+    private const int MaxWalked = 2_000;
 
     private const string Columns = """
         a.scope, a.name, a.description, a.category, a.tags, a.latest_version, c.download_count, c.star_count, a.is_verified,
@@ -63,9 +64,9 @@ public sealed class AgentListStore(NpgsqlDataSource database, TimeProvider time)
         var sql = $"""
             SELECT {Columns}, {SortValue(sort)} FROM (
                 SELECT * FROM marketplace.agent_counters c
-                WHERE is_listed {(category is null ? "" : "AND category = $5")} {(after is null ? "" : $"AND ({key} < {SortParameter(sort)} OR ({key} = {SortParameter(sort)} AND agent_id > $2))")}
-                ORDER BY {key} DESC, agent_id LIMIT $3 OFFSET $4) c
-            {Joins} ORDER BY c.{key} DESC, c.agent_id
+                WHERE is_listed {(category is null ? "" : "AND category = $5")} {(after is null ? "" : $"AND ({key}, agent_id) < ({SortParameter(sort)}, $2)")}
+                ORDER BY {key} DESC, agent_id DESC LIMIT $3 OFFSET $4) c
+            {Joins} ORDER BY c.{key} DESC, c.agent_id DESC
             """;
         const string Count = "SELECT coalesce(sum(agents), 0)::bigint FROM marketplace.category_counts WHERE $1::text IS NULL OR category = $1";
         await using var batch = database.CreateBatch();
@@ -79,29 +80,57 @@ public sealed class AgentListStore(NpgsqlDataSource database, TimeProvider time)
     public async Task<(IReadOnlyList<AgentSummary> Agents, long Total, string? Next)> SearchAsync(
         string tsquery, AgentSort sort, string? category, int offset, int limit, CancellationToken cancellationToken)
     {
-        const string Matches = """
-            FROM marketplace.agents a JOIN marketplace.agent_counters c ON c.agent_id = a.id
-            WHERE a.search @@ to_tsquery('english', $1) AND c.is_listed AND ($2::text IS NULL OR c.category = $2)
+        var key = SortKey(sort);
+        // A word of more than MaxCounted agents: the index gives any MaxCounted of them, so the best by the list's order are found by walking that
+        // order, where a frequent word is met soon. Otherwise the walk's condition is false before it starts.
+        var candidates = $"""
+            WITH query AS (SELECT to_tsquery('english', $1) AS words, to_tsquery('english', $1)
+                {(category is null ? "" : "&& array_to_tsvector(ARRAY['§' || $2::text])::text::tsquery")} AS filtered),
+            hits AS MATERIALIZED (SELECT id FROM marketplace.search_agents((SELECT filtered FROM query), {MaxCounted}) AS id),
+            total AS MATERIALIZED (SELECT count(*) AS agents FROM hits),
+            walked AS MATERIALIZED (
+                SELECT c.agent_id FROM (
+                    SELECT agent_id FROM marketplace.agent_counters WHERE is_listed {(category is null ? "" : "AND category = $2")}
+                        AND (SELECT agents FROM total) = {MaxCounted} ORDER BY {key} DESC, agent_id DESC LIMIT {MaxWalked}) c
+                JOIN marketplace.agents a ON a.id = c.agent_id WHERE a.search @@ (SELECT filtered FROM query)),
+            candidates AS (
+                SELECT agent_id FROM walked
+                UNION
+                (SELECT id FROM hits LIMIT (SELECT CASE WHEN agents = {MaxCounted} THEN {MaxRanked} ELSE {MaxCounted} END FROM total))),
             """;
-        var count = $"SELECT count(*) FROM (SELECT 1 {Matches} LIMIT {MaxCounted}) found";
-        var sql = sort == AgentSort.Relevance
+        var page = sort == AgentSort.Relevance
             ? $"""
-               SELECT {Columns}, 0::bigint FROM (
-                   SELECT c.*, ts_rank('{"{0.1, 0.3, 0.6, 1.0}"}', a.search, to_tsquery('english', $1)) AS rank
-                   FROM (SELECT c.* {Matches} ORDER BY c.download_count DESC, c.agent_id LIMIT {MaxRanked}) c JOIN marketplace.agents a ON a.id = c.agent_id
-                   ORDER BY rank DESC, c.download_count DESC, c.agent_id LIMIT $3 OFFSET $4) c
-               {Joins} ORDER BY rank DESC, c.download_count DESC, c.agent_id
+               page AS (
+                   SELECT c.*, ts_rank('{"{0.1, 0.3, 0.6, 1.0}"}', a.search, (SELECT words FROM query)) AS rank
+                   FROM (SELECT c.* FROM candidates JOIN marketplace.agent_counters c USING (agent_id)
+                         WHERE c.is_listed ORDER BY c.download_count DESC, c.agent_id DESC LIMIT {MaxRanked}) c
+                   JOIN marketplace.agents a ON a.id = c.agent_id
+                   ORDER BY rank DESC, c.download_count DESC, c.agent_id DESC LIMIT $3 OFFSET $4)
                """
             : $"""
-               SELECT {Columns}, {SortValue(sort)} FROM (SELECT c.* {Matches} ORDER BY c.{SortKey(sort)} DESC, c.agent_id LIMIT $3 OFFSET $4) c
-               {Joins} ORDER BY c.{SortKey(sort)} DESC, c.agent_id
+               page AS (
+                   SELECT c.*, c.{key} AS rank FROM candidates JOIN marketplace.agent_counters c USING (agent_id)
+                   WHERE c.is_listed ORDER BY c.{key} DESC, c.agent_id DESC LIMIT $3 OFFSET $4)
                """;
-        object filter = (object?)category ?? DBNull.Value;
-        await using var batch = database.CreateBatch();
-        batch.BatchCommands.Add(Command(count, tsquery, filter));
-        batch.BatchCommands.Add(Command(sql, tsquery, filter, limit + 1, offset));
-        var page = await ReadPageAsync(batch, limit, cancellationToken);
-        return (page.Agents, page.Total, null);
+        await using var command = database.CreateCommand($"""
+            {candidates}
+            {page}
+            SELECT {Columns}, total.agents FROM total LEFT JOIN (page c {Joins}) ON true ORDER BY c.rank DESC, c.download_count DESC, c.agent_id DESC
+            """);
+        command.Parameters.Add(new() { Value = tsquery });
+        command.Parameters.Add(new() { Value = (object?)category ?? DBNull.Value, NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Text });
+        command.Parameters.Add(new() { Value = limit });
+        command.Parameters.Add(new() { Value = offset });
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var agents = new List<AgentSummary>(limit);
+        var total = 0L;
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            total = reader.GetInt64(14);
+            if (!await reader.IsDBNullAsync(0, cancellationToken))
+                agents.Add(Read(reader));
+        }
+        return (agents, total, null);
     }
 
     /// <summary>What a mistyped or half-typed name may have meant: names by trigram similarity.</summary>
@@ -117,32 +146,40 @@ public sealed class AgentListStore(NpgsqlDataSource database, TimeProvider time)
         batch.BatchCommands.Add(Command($"SELECT count(*) FROM (SELECT 1 {Similar} LIMIT {MaxCounted}) found", text, filter));
         batch.BatchCommands.Add(Command($"""
             SELECT {Columns}, 0::bigint FROM (
-                SELECT c.*, similarity(a.name, $1) AS rank {Similar} ORDER BY rank DESC, c.download_count DESC, c.agent_id LIMIT $3) c
-            {Joins} ORDER BY rank DESC, c.download_count DESC, c.agent_id
+                SELECT c.*, similarity(a.name, $1) AS rank {Similar} ORDER BY rank DESC, c.download_count DESC, c.agent_id DESC LIMIT $3) c
+            {Joins} ORDER BY rank DESC, c.download_count DESC, c.agent_id DESC
             """, text, filter, limit + 1));
         var page = await ReadPageAsync(batch, limit, cancellationToken);
         return (page.Agents, page.Total, null);
     }
 
-    /// <summary>Listed agents by downloads in the last period, from hourly counts; those without any follow by their lifetime total.</summary>
+    /// <summary>Listed agents by downloads in the last period, kept up to the hour; those without any follow by their lifetime total.</summary>
+    /// <param name="period">1 day, 7 or 30 days.</param>
     public async Task<(IReadOnlyList<AgentSummary> Agents, long Total, string? Next)> ListTrendingAsync(TimeSpan period, int limit, CancellationToken cancellationToken)
     {
+        var column = period.TotalDays switch
+        {
+            <= 1 => "day",
+            <= 7 => "week",
+            _ => "month",
+        };
+        // The surplus makes up for agents that are not listed any more.
         var sql = $"""
             WITH recent AS (
-                SELECT h.agent_id, sum(h.downloads) AS downloads FROM marketplace.download_hours h
-                JOIN marketplace.agent_counters c ON c.agent_id = h.agent_id AND c.is_listed
-                WHERE h.hour > $1 GROUP BY h.agent_id ORDER BY downloads DESC LIMIT $2),
+                SELECT t.agent_id, t.downloads FROM (
+                    SELECT agent_id, {column} AS downloads FROM marketplace.agent_trends WHERE {column} > 0 ORDER BY {column} DESC, agent_id DESC LIMIT $1 + 200) t
+                JOIN marketplace.agent_counters c ON c.agent_id = t.agent_id AND c.is_listed),
             chosen AS (
                 SELECT agent_id, downloads FROM recent
                 UNION ALL
                 (SELECT agent_id, 0 FROM marketplace.agent_counters c WHERE is_listed AND NOT EXISTS (SELECT 1 FROM recent r WHERE r.agent_id = c.agent_id)
-                 ORDER BY download_count DESC, agent_id LIMIT $2))
+                 ORDER BY download_count DESC, agent_id DESC LIMIT $1))
             SELECT {Columns}, 0::bigint FROM chosen JOIN marketplace.agent_counters c ON c.agent_id = chosen.agent_id
-            {Joins} ORDER BY chosen.downloads DESC, c.download_count DESC, c.agent_id LIMIT $2
+            {Joins} ORDER BY chosen.downloads DESC, c.download_count DESC, c.agent_id DESC LIMIT $1
             """;
         await using var batch = database.CreateBatch();
         batch.BatchCommands.Add(new("SELECT coalesce(sum(agents), 0)::bigint FROM marketplace.category_counts"));
-        batch.BatchCommands.Add(Command(sql, time.GetUtcNow() - period, limit));
+        batch.BatchCommands.Add(Command(sql, limit));
         return await ReadPageAsync(batch, limit, cancellationToken);
     }
 
@@ -154,8 +191,8 @@ public sealed class AgentListStore(NpgsqlDataSource database, TimeProvider time)
         batch.BatchCommands.Add(Command("SELECT count(*) FROM marketplace.agent_counters WHERE author_id = $1 AND is_listed", authorId));
         batch.BatchCommands.Add(Command($"""
             SELECT {Columns}, c.download_count FROM (
-                SELECT * FROM marketplace.agent_counters WHERE author_id = $1 AND is_listed ORDER BY download_count DESC, agent_id LIMIT $2 OFFSET $3) c
-            {Joins} ORDER BY c.download_count DESC, c.agent_id
+                SELECT * FROM marketplace.agent_counters WHERE author_id = $1 AND is_listed ORDER BY download_count DESC, agent_id DESC LIMIT $2 OFFSET $3) c
+            {Joins} ORDER BY c.download_count DESC, c.agent_id DESC
             """, authorId, limit + 1, offset));
         var page = await ReadPageAsync(batch, limit, cancellationToken);
         return (page.Agents, page.Total, null);

@@ -189,12 +189,14 @@ public sealed class AgentStore(NpgsqlDataSource database, TimeProvider time)
         return names;
     }
 
-    /// <summary>Forgets download hours that no trending period reaches; returns how many rows.</summary>
-    public async Task<int> PurgeDownloadHoursAsync(CancellationToken cancellationToken)
+    /// <summary>Takes hours that left a trending period off its sums and forgets those that no period reaches. To be called every hour.</summary>
+    public async Task PurgeDownloadHoursAsync(CancellationToken cancellationToken)
     {
-        await using var command = database.CreateCommand("DELETE FROM marketplace.download_hours WHERE hour < $1");
-        command.Parameters.Add(new() { Value = time.GetUtcNow() - TimeSpan.FromDays(31) });
-        return await command.ExecuteNonQueryAsync(cancellationToken);
+        var now = time.GetUtcNow();
+        await using var batch = database.CreateBatch();
+        batch.BatchCommands.Add(Command("SELECT marketplace.move_trends($1)", now));
+        batch.BatchCommands.Add(Command("DELETE FROM marketplace.download_hours WHERE hour < $1", now - TimeSpan.FromDays(31)));
+        await batch.ExecuteNonQueryAsync(cancellationToken);
     }
 
     // Copies the metadata of the highest version (semver decides, which SQL cannot) into the agent, where lists and detail read it.
@@ -212,6 +214,7 @@ public sealed class AgentStore(NpgsqlDataSource database, TimeProvider time)
                     || setweight(to_tsvector('english', array_to_string(m.tags, ' ')), 'B')
                     || setweight(to_tsvector('english', v.manifest ->> 'description'), 'C')
                     || setweight(to_tsvector('english', left(v.readme, 20000)), 'D')
+                    || CASE WHEN v.manifest ->> 'category' IS NULL THEN '' ELSE array_to_tsvector(ARRAY['§' || (v.manifest ->> 'category')]) END
             FROM marketplace.agent_versions v
             CROSS JOIN LATERAL (SELECT ARRAY(SELECT jsonb_array_elements_text(coalesce(v.manifest -> 'tags', '[]'))) AS tags) m
             WHERE a.id = $1 AND v.agent_id = $1 AND v.version = $2 AND a.latest_version IS DISTINCT FROM $2

@@ -60,11 +60,20 @@ CREATE TABLE marketplace.agents (
     is_deprecated  boolean NOT NULL DEFAULT false,
     created_at     timestamptz NOT NULL,
     updated_at     timestamptz NOT NULL,
-    -- Weights: name A, tags B, description C, the readme's beginning D.
+    -- Weights: name A, tags B, description C, the readme's beginning D. And '§' with the category, which no typed word can be:
+    -- the index then intersects words and category by itself.
     search         tsvector NOT NULL
 );
 CREATE UNIQUE INDEX agents_scope_name_key ON marketplace.agents (lower(scope), name);
-CREATE INDEX agents_search ON marketplace.agents USING gin (search);
+CREATE INDEX agents_search ON marketplace.agents USING gin (search) WHERE latest_version IS NOT NULL AND NOT is_deprecated;
+
+-- Visible agents that match, at most so many, always through the index. The planner takes every prefix for frequent and would rather walk
+-- the whole table for one that nothing matches: 1.1 s instead of 0.2 ms with 200,000 agents.
+CREATE FUNCTION marketplace.search_agents(query tsquery, cap integer) RETURNS SETOF uuid LANGUAGE sql STABLE ROWS 1000
+    SET enable_seqscan = off SET enable_indexscan = off SET enable_indexonlyscan = off SET max_parallel_workers_per_gather = 0 SET jit = off
+AS $$
+    SELECT id FROM marketplace.agents WHERE search @@ query AND latest_version IS NOT NULL AND NOT is_deprecated LIMIT cap
+$$;
 CREATE INDEX agents_name_trigrams ON marketplace.agents USING gin (name gin_trgm_ops);
 
 -- What lists are sorted and filtered by, apart from agents: a counted download touches this small row and its indexes only,
@@ -78,13 +87,14 @@ CREATE TABLE marketplace.agent_counters (
     download_count bigint NOT NULL DEFAULT 0,
     star_count     bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 70);
-CREATE INDEX agent_counters_downloads ON marketplace.agent_counters (download_count DESC, agent_id) WHERE is_listed;
-CREATE INDEX agent_counters_stars ON marketplace.agent_counters (star_count DESC, agent_id) WHERE is_listed;
-CREATE INDEX agent_counters_newest ON marketplace.agent_counters (created_at DESC, agent_id) WHERE is_listed;
-CREATE INDEX agent_counters_category_downloads ON marketplace.agent_counters (category, download_count DESC, agent_id) WHERE is_listed;
-CREATE INDEX agent_counters_category_stars ON marketplace.agent_counters (category, star_count DESC, agent_id) WHERE is_listed;
-CREATE INDEX agent_counters_category_newest ON marketplace.agent_counters (category, created_at DESC, agent_id) WHERE is_listed;
-CREATE INDEX agent_counters_author ON marketplace.agent_counters (author_id, download_count DESC, agent_id) WHERE is_listed;
+-- All descending, so that a cursor is one row comparison, which an index starts at; most agents share a few counts.
+CREATE INDEX agent_counters_downloads ON marketplace.agent_counters (download_count DESC, agent_id DESC) WHERE is_listed;
+CREATE INDEX agent_counters_stars ON marketplace.agent_counters (star_count DESC, agent_id DESC) WHERE is_listed;
+CREATE INDEX agent_counters_newest ON marketplace.agent_counters (created_at DESC, agent_id DESC) WHERE is_listed;
+CREATE INDEX agent_counters_category_downloads ON marketplace.agent_counters (category, download_count DESC, agent_id DESC) WHERE is_listed;
+CREATE INDEX agent_counters_category_stars ON marketplace.agent_counters (category, star_count DESC, agent_id DESC) WHERE is_listed;
+CREATE INDEX agent_counters_category_newest ON marketplace.agent_counters (category, created_at DESC, agent_id DESC) WHERE is_listed;
+CREATE INDEX agent_counters_author ON marketplace.agent_counters (author_id, download_count DESC, agent_id DESC) WHERE is_listed;
 
 CREATE TABLE marketplace.agent_versions (
     id              uuid PRIMARY KEY,
@@ -140,7 +150,7 @@ CREATE TABLE marketplace.stars (
 );
 CREATE INDEX stars_user_id ON marketplace.stars (user_id);
 
--- Downloads per agent and hour: trending sums at most 720 rows of each agent that was downloaded at all. Kept for 31 days.
+-- Downloads per agent and hour. Kept for 31 days.
 CREATE TABLE marketplace.download_hours (
     hour      timestamptz NOT NULL,
     agent_id  uuid NOT NULL REFERENCES marketplace.agents ON DELETE CASCADE,
@@ -148,6 +158,79 @@ CREATE TABLE marketplace.download_hours (
     PRIMARY KEY (hour, agent_id)
 );
 CREATE INDEX download_hours_agent_id ON marketplace.download_hours (agent_id);
+
+-- The sums of those hours that trending is read from by index: added by trigger, taken off as hours leave a period (move_trends).
+-- Summing the hours of a month when asked took 1.2 s with 1.4 million of them.
+CREATE TABLE marketplace.agent_trends (
+    agent_id uuid PRIMARY KEY REFERENCES marketplace.agents ON DELETE CASCADE,
+    day      bigint NOT NULL,
+    week     bigint NOT NULL,
+    month    bigint NOT NULL
+) WITH (fillfactor = 70);
+CREATE INDEX agent_trends_day ON marketplace.agent_trends (day DESC, agent_id DESC);
+CREATE INDEX agent_trends_week ON marketplace.agent_trends (week DESC, agent_id DESC);
+CREATE INDEX agent_trends_month ON marketplace.agent_trends (month DESC, agent_id DESC);
+
+-- One row: the first hour that each sum holds.
+CREATE TABLE marketplace.trend_periods (
+    only_row   boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    day_from   timestamptz NOT NULL,
+    week_from  timestamptz NOT NULL,
+    month_from timestamptz NOT NULL
+);
+INSERT INTO marketplace.trend_periods (day_from, week_from, month_from) VALUES (now() - interval '1 day', now() - interval '7 days', now() - interval '30 days');
+
+CREATE FUNCTION marketplace.count_trend() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    period marketplace.trend_periods;
+    agent  uuid := CASE TG_OP WHEN 'DELETE' THEN OLD.agent_id ELSE NEW.agent_id END;
+    day    bigint := 0;
+    week   bigint := 0;
+    month  bigint := 0;
+BEGIN
+    SELECT * INTO period FROM marketplace.trend_periods;
+    IF TG_OP <> 'DELETE' THEN
+        IF NEW.hour >= period.day_from THEN day := NEW.downloads; END IF;
+        IF NEW.hour >= period.week_from THEN week := NEW.downloads; END IF;
+        IF NEW.hour >= period.month_from THEN month := NEW.downloads; END IF;
+    END IF;
+    IF TG_OP <> 'INSERT' THEN
+        IF OLD.hour >= period.day_from THEN day := day - OLD.downloads; END IF;
+        IF OLD.hour >= period.week_from THEN week := week - OLD.downloads; END IF;
+        IF OLD.hour >= period.month_from THEN month := month - OLD.downloads; END IF;
+    END IF;
+    IF (day, week, month) <> (0, 0, 0) THEN
+        INSERT INTO marketplace.agent_trends AS t (agent_id, day, week, month) VALUES (agent, day, week, month)
+        ON CONFLICT (agent_id) DO UPDATE SET day = t.day + excluded.day, week = t.week + excluded.week, month = t.month + excluded.month;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER download_hours_counted AFTER INSERT OR UPDATE OR DELETE ON marketplace.download_hours
+    FOR EACH ROW EXECUTE FUNCTION marketplace.count_trend();
+
+-- Takes off the hours that left a period since the last call. Downloads under way add to the present hour only, which no period is leaving.
+CREATE FUNCTION marketplace.move_trends(present timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    old marketplace.trend_periods;
+    new marketplace.trend_periods;
+BEGIN
+    SELECT * INTO old FROM marketplace.trend_periods FOR UPDATE;
+    new := old;
+    new.day_from := greatest(old.day_from, present - interval '1 day');
+    new.week_from := greatest(old.week_from, present - interval '7 days');
+    new.month_from := greatest(old.month_from, present - interval '30 days');
+    UPDATE marketplace.agent_trends t SET day = t.day - gone.day, week = t.week - gone.week, month = t.month - gone.month
+    FROM (
+        SELECT agent_id, coalesce(sum(downloads) FILTER (WHERE hour >= old.day_from AND hour < new.day_from), 0) AS day,
+            coalesce(sum(downloads) FILTER (WHERE hour >= old.week_from AND hour < new.week_from), 0) AS week,
+            coalesce(sum(downloads) FILTER (WHERE hour >= old.month_from AND hour < new.month_from), 0) AS month
+        FROM marketplace.download_hours
+        WHERE (hour >= old.day_from AND hour < new.day_from) OR (hour >= old.week_from AND hour < new.week_from)
+            OR (hour >= old.month_from AND hour < new.month_from)
+        GROUP BY agent_id) gone
+    WHERE t.agent_id = gone.agent_id;
+    UPDATE marketplace.trend_periods SET day_from = new.day_from, week_from = new.week_from, month_from = new.month_from;
+END $$;
 
 CREATE TABLE marketplace.telemetry (
     id          uuid PRIMARY KEY,
