@@ -166,6 +166,20 @@ public sealed class PublishTests(MarketplaceApp app) : IClassFixture<Marketplace
     }
 
     [Fact]
+    public async Task Whoever_takes_a_freed_login_does_not_get_its_agents()
+    {
+        var first = await app.SignInAsync("freed");
+        await (await app.PublishAsync(first, "@freed", "mine", "1.0.0")).ShouldBeAsync(200);
+        var users = app.Service<FunctionsRegistry.Marketplace.UserStore>();
+        var taker = await users.UpsertAsync(new FunctionsRegistry.Marketplace.GitHubProfile(987_654_321, "freed", null, null, null), default);
+        var (token, _) = await app.Service<FunctionsRegistry.Marketplace.AccountService>().IssueTokenAsync(taker.Id, default);
+
+        await (await app.PublishAsync(token, "@freed", "mine", "1.0.1")).ShouldBeAsync(403);
+        await (await app.SendAsync(HttpMethod.Delete, "/agents/@freed/mine/1.0.0", token)).ShouldBeAsync(403);
+        await (await app.PublishAsync(token, "@freed", "other", "1.0.0")).ShouldBeAsync(200);
+    }
+
+    [Fact]
     public async Task Only_the_owner_unpublishes()
     {
         var owner = await app.SignInAsync("ivy");
