@@ -2,6 +2,7 @@ using System.Formats.Tar;
 using System.Net.Http.Headers;
 using System.Security.Cryptography;
 using System.Text;
+using FunctionsRegistry.Tests.Support;
 
 namespace FunctionsRegistry.Tests.Marketplace;
 
@@ -319,10 +320,5 @@ public sealed class PublishTests(MarketplaceApp app) : IClassFixture<Marketplace
         await foreach (var _ in app.Service<FunctionsRegistry.Blobs.BlobStore>().ListAsync("packages", "agents/", default))
             count++;
         return count;
-    }
-
-    private sealed class LaterTime(TimeSpan by) : TimeProvider
-    {
-        public override DateTimeOffset GetUtcNow() => System.GetUtcNow() + by;
     }
 }
