@@ -211,6 +211,7 @@ internal sealed class MarketplaceBench : IAsyncDisposable
 
     private static readonly string[] FillSql =
     [
+        "SET statement_timeout = 0",
         """
         INSERT INTO marketplace.users (id, github_id, username, created_at, updated_at)
         SELECT gen_random_uuid(), 100 + n, 'user' || n, now(), now() FROM generate_series(0, 3) n
@@ -235,5 +236,6 @@ internal sealed class MarketplaceBench : IAsyncDisposable
         SELECT gen_random_uuid(), id, '1.0.0', 'agents/' || id, repeat('0', 64), 4096, '{}', '', created_at FROM marketplace.agents
         """,
         "VACUUM (ANALYZE)",
+        "RESET statement_timeout",
     ];
 }
