@@ -17,16 +17,8 @@ public class FunctionsApplication
     /// </summary>
     public static FunctionsApplicationBuilder CreateBuilder(string[] args)
     {
-        try
-        {
-            return LocalHost.CreateBuilder(args);
-        }
-        catch (LocalHostException exception)
-        {
-            Console.Error.WriteLine(exception.Message);
-            Environment.Exit(1);
-            throw;
-        }
+        var options = new LocalHostOptions { EndsProcess = true };
+        return new StartFailure(options.EndsProcess).Guard(() => LocalHost.CreateBuilder(args, options));
     }
 }
 
@@ -34,13 +26,17 @@ public class FunctionsApplication
 public class FunctionsApplicationBuilder : IFunctionsWorkerApplicationBuilder, IHostApplicationBuilder
 {
     private readonly WebApplicationBuilder _web;
-    private readonly HostSettings _settings;
 
-    internal FunctionsApplicationBuilder(WebApplicationBuilder web, HostSettings settings) => (_web, _settings) = (web, settings);
+    internal FunctionsApplicationBuilder(WebApplicationBuilder web, HostSettings settings, LocalHostOptions options, StartFailure failure) =>
+        (_web, Settings, Options, Failure) = (web, settings, options, failure);
 
     internal List<Func<FunctionExecutionDelegate, FunctionExecutionDelegate>> Middleware { get; } = [];
 
-    internal HostSettings Settings => _settings;
+    internal HostSettings Settings { get; }
+
+    internal LocalHostOptions Options { get; }
+
+    internal StartFailure Failure { get; }
 
     /// <inheritdoc/>
     public IServiceCollection Services => _web.Services;
@@ -74,12 +70,16 @@ public class FunctionsApplicationBuilder : IFunctionsWorkerApplicationBuilder, I
     }
 
     /// <summary>Finds the functions and makes the host.</summary>
-    public IHost Build() => LocalHost.Build(_web, this);
+    public IHost Build() => Failure.Guard(() => LocalHost.Build(_web, this));
 }
 
 /// <summary>Functions that speak ASP.NET Core.</summary>
 public static class FunctionsApplicationBuilderAspNetCoreExtensions
 {
-    /// <summary>The local runtime speaks nothing else; in Azure this adds the HTTP proxying middleware.</summary>
-    public static FunctionsApplicationBuilder ConfigureFunctionsWebApplication(this FunctionsApplicationBuilder builder) => builder;
+    /// <summary>Adds what MVC's results need to run; in Azure also the middleware that proxies HTTP.</summary>
+    public static FunctionsApplicationBuilder ConfigureFunctionsWebApplication(this FunctionsApplicationBuilder builder)
+    {
+        builder.Services.AddMvcCore();
+        return builder;
+    }
 }

@@ -1,5 +1,3 @@
-using Microsoft.Extensions.DependencyInjection;
-
 namespace FunctionsRegistry.LocalRuntime.Hosting;
 
 /// <summary>Runs any function through the app's middleware, whatever triggered it.</summary>

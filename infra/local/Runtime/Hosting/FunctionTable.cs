@@ -10,7 +10,8 @@ internal sealed class FunctionTable
         All = [.. functions.OrderBy(function => function.Name, StringComparer.OrdinalIgnoreCase)];
         for (var i = 1; i < All.Count; i++)
             if (All[i].Name.Equals(All[i - 1].Name, StringComparison.OrdinalIgnoreCase))
-                throw new LocalHostException($"Two functions are named {All[i].Name}: names must be unique, ignoring case.");
+                throw new LocalHostException(
+                    $"{All[i - 1].EntryPoint} and {All[i].EntryPoint} are both named {All[i].Name}: names must be unique, ignoring case.");
         RefuseReservedRoutes();
         RefuseConflicts();
     }
@@ -21,8 +22,9 @@ internal sealed class FunctionTable
 
     public IEnumerable<LocalFunction> Timers => All.Where(function => function.Timer is not null);
 
-    public static FunctionTable Scan(Assembly assembly) => new(
-        from type in assembly.GetTypes()
+    /// <summary>Finds the functions of classes: their public methods with <see cref="FunctionAttribute"/>.</summary>
+    public static FunctionTable Scan(IEnumerable<Type> types) => new(
+        from type in types
         from method in type.GetMethods(BindingFlags.Public | BindingFlags.Instance | BindingFlags.Static | BindingFlags.DeclaredOnly)
         let attribute = method.GetCustomAttribute<FunctionAttribute>()
         where attribute is not null
@@ -32,8 +34,8 @@ internal sealed class FunctionTable
     {
         foreach (var function in Http)
             foreach (var reserved in (string[])["admin", "runtime"])
-                if (function.Route.StartsWith(reserved, StringComparison.OrdinalIgnoreCase))
-                    throw new LocalHostException($"{function.Name}: a route may not start with '{reserved}': the host has its own there.");
+                if (function.Route.TrimStart('/').StartsWith(reserved, StringComparison.OrdinalIgnoreCase))
+                    throw new LocalHostException($"{function.Name}: the route '{function.Route}' may not start with '{reserved}': the host has its own there.");
     }
 
     // The real host refuses the later of two functions with one template text and a common method; it compares text only, and so does this.

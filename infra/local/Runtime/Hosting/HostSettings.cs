@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Logging;
@@ -5,78 +6,80 @@ using Microsoft.Extensions.Logging;
 namespace FunctionsRegistry.LocalRuntime.Hosting;
 
 /// <summary>What host.json and local.settings.json say, read the way Core Tools does.</summary>
+/// <param name="Extensions">All of host.json's "extensions", for the parts of the runtime that have a section of their own; undefined when absent.</param>
+/// <param name="Values">local.settings.json's "Values", with configuration keys for names.</param>
 internal sealed record HostSettings(
     string RoutePrefix, TimeSpan FunctionTimeout, IReadOnlyDictionary<string, LogLevel> LogLevels, JsonElement Extensions,
     IReadOnlyDictionary<string, string?> Values, int LocalHttpPort)
 {
-    private static readonly JsonDocumentOptions s_json = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
+    /// <summary>Settings with this prefix are also settings without it.</summary>
+    public const string FunctionsPrefix = "AZURE_FUNCTIONS_";
+
+    private const int DefaultPort = 7071;
 
     /// <summary>Reads both files from a folder; local.settings.json may be absent.</summary>
     /// <exception cref="LocalHostException">A file is missing or wrong; says which and where.</exception>
     public static HostSettings Read(string folder)
     {
-        var hostFile = Path.Combine(folder, "host.json");
-        if (!File.Exists(hostFile))
-            throw new LocalHostException($"{hostFile} is missing: it belongs beside the app.");
-        var host = Parse(hostFile);
-        if (host.ValueKind != JsonValueKind.Object || !host.TryGetProperty("version", out var version) || version.ToString() != "2.0")
-            throw new LocalHostException($"{hostFile}: \"version\" must be \"2.0\".");
-        var extensions = host.TryGetProperty("extensions", out var found) ? found : default;
+        var path = Path.Combine(folder, "host.json");
+        if (!File.Exists(path))
+            throw new LocalHostException($"{path} is missing: it belongs beside the app.");
+        var host = SettingsFile.Read(path);
+        if (host.Find("version") is not { ValueKind: JsonValueKind.String } version || version.GetString() != "2.0")
+            throw host.Wrong("must be \"2.0\"", "version");
         var (values, port) = ReadLocalSettings(Path.Combine(folder, "local.settings.json"));
-        return new HostSettings(ReadPrefix(extensions), ReadTimeout(hostFile, host), ReadLogLevels(hostFile, host), extensions, values, port);
+        return new HostSettings(ReadPrefix(host), ReadTimeout(host), ReadLogLevels(host), host.Find("extensions") ?? default, values, port);
     }
 
-    private static string ReadPrefix(JsonElement extensions) =>
-        extensions.ValueKind == JsonValueKind.Object && extensions.TryGetProperty("http", out var http)
-            && http.TryGetProperty("routePrefix", out var prefix) ? prefix.GetString()?.Trim('/') ?? "" : "api";
-
-    private static TimeSpan ReadTimeout(string file, JsonElement host)
+    private static string ReadPrefix(SettingsFile host) => host.Find("extensions", "http", "routePrefix") switch
     {
-        if (!host.TryGetProperty("functionTimeout", out var text) || text.ToString() == "-1")
+        null => "api",
+        { ValueKind: JsonValueKind.String } prefix => prefix.GetString()!.Trim('/'),
+        _ => throw host.Wrong("must be a string", "extensions", "http", "routePrefix"),
+    };
+
+    private static TimeSpan ReadTimeout(SettingsFile host)
+    {
+        if (host.Find("functionTimeout") is not { } text || text.ToString() is "-1" or "-1.00:00:00")
             return Timeout.InfiniteTimeSpan;
-        return TimeSpan.TryParse(text.ToString(), out var timeout) && timeout > TimeSpan.Zero
+        return TimeSpan.TryParse(text.ToString(), CultureInfo.InvariantCulture, out var timeout) && timeout > TimeSpan.Zero && timeout.TotalDays < 40
             ? timeout
-            : throw new LocalHostException($"{file}: \"functionTimeout\" must look like \"00:05:00\" or be \"-1\".");
+            : throw host.Wrong("must look like \"00:05:00\" or be \"-1\"", "functionTimeout");
     }
 
-    private static Dictionary<string, LogLevel> ReadLogLevels(string file, JsonElement host)
+    private static Dictionary<string, LogLevel> ReadLogLevels(SettingsFile host)
     {
         var levels = new Dictionary<string, LogLevel>();
-        if (!host.TryGetProperty("logging", out var logging) || !logging.TryGetProperty("logLevel", out var section))
-            return levels;
-        foreach (var entry in section.EnumerateObject())
-            levels[entry.NameEquals("default") ? "Default" : entry.Name] = Enum.TryParse<LogLevel>(entry.Value.ToString(), ignoreCase: true, out var level)
-                ? level
-                : throw new LocalHostException($"{file}: logging.logLevel.{entry.Name} is not a log level.");
+        foreach (var entry in host.Members("logging", "logLevel"))
+            levels[entry.Name.Equals("default", StringComparison.OrdinalIgnoreCase) ? "Default" : entry.Name] =
+                Enum.TryParse<LogLevel>(entry.Value.ToString(), ignoreCase: true, out var level) && Enum.IsDefined(level)
+                    ? level
+                    : throw host.Wrong("is not a log level", "logging", "logLevel", entry.Name);
         return levels;
     }
 
-    private static (Dictionary<string, string?> Values, int Port) ReadLocalSettings(string file)
+    private static (Dictionary<string, string?> Values, int Port) ReadLocalSettings(string path)
     {
         var values = new Dictionary<string, string?>(StringComparer.OrdinalIgnoreCase);
-        var port = 7071;
-        if (!File.Exists(file))
-            return (values, port);
-        var root = Parse(file);
-        if (root.TryGetProperty("IsEncrypted", out var encrypted) && encrypted.ValueKind == JsonValueKind.True)
-            throw new LocalHostException($"{file} is encrypted: run `func settings decrypt`.");
-        if (root.TryGetProperty("Values", out var section))
-            foreach (var entry in section.EnumerateObject())
-                values[entry.Name.Replace("__", ConfigurationPath.KeyDelimiter, StringComparison.Ordinal)] = entry.Value.ToString();
-        if (root.TryGetProperty("Host", out var host) && host.TryGetProperty("LocalHttpPort", out var chosen) && chosen.TryGetInt32(out var number))
-            port = number;
-        return (values, port);
-    }
-
-    private static JsonElement Parse(string file)
-    {
-        try
+        if (!File.Exists(path))
+            return (values, DefaultPort);
+        var file = SettingsFile.Read(path);
+        if (file.Find("IsEncrypted") is { ValueKind: JsonValueKind.True })
+            throw file.Wrong("is true, but encrypted values cannot be read: run `func settings decrypt`", "IsEncrypted");
+        foreach (var entry in file.Members("Values"))
         {
-            return JsonDocument.Parse(File.ReadAllBytes(file), s_json).RootElement;
+            // They stand for environment variables, which are text.
+            if (entry.Value.ValueKind is JsonValueKind.Object or JsonValueKind.Array)
+                throw file.Wrong("must be text; write sections as Section__Name", "Values", entry.Name);
+            var key = entry.Name.Replace("__", ConfigurationPath.KeyDelimiter, StringComparison.Ordinal);
+            values[key] = entry.Value.ToString();
+            if (key.StartsWith(FunctionsPrefix, StringComparison.OrdinalIgnoreCase))
+                values.TryAdd(key[FunctionsPrefix.Length..], entry.Value.ToString());
         }
-        catch (JsonException exception)
-        {
-            throw new LocalHostException($"{file}({exception.LineNumber + 1},{exception.BytePositionInLine + 1}): not valid JSON.");
-        }
+        if (file.Find("Host", "LocalHttpPort") is not { } chosen)
+            return (values, DefaultPort);
+        return chosen.ValueKind == JsonValueKind.Number && chosen.TryGetInt32(out var port) && port is >= 0 and <= ushort.MaxValue
+            ? (values, port)
+            : throw file.Wrong("must be a port number", "Host", "LocalHttpPort");
     }
 }

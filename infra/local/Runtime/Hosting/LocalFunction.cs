@@ -6,7 +6,7 @@ namespace FunctionsRegistry.LocalRuntime.Hosting;
 /// <summary>One function: its definition, and how to call it.</summary>
 internal sealed class LocalFunction : FunctionDefinition
 {
-    private readonly Lazy<Func<LocalFunctionContext, Task<object?>>> _invoke;
+    private readonly Lazy<Func<LocalFunctionContext, ValueTask<object?>>> _invoke;
 
     public LocalFunction(string name, Type type, MethodInfo method, string? routeOverride = null)
     {
@@ -25,12 +25,13 @@ internal sealed class LocalFunction : FunctionDefinition
                 InputBindings = InputBindings.Add(parameter.Name!, new LocalBinding(parameter.Name!, TypeName(trigger), BindingDirection.In));
         }
         if (InputBindings.Count != 1)
-            throw new LocalHostException($"{name}: a function has exactly one trigger, this one has {InputBindings.Count}.");
+            throw new LocalHostException($"{name}: a function has exactly one trigger, {EntryPoint} has {InputBindings.Count}.");
         if (Http is not null)
             OutputBindings = OutputBindings.Add("$return", new LocalBinding("$return", "http", BindingDirection.Out));
         Route = routeOverride ?? (Http?.Route is { Length: > 0 } route ? route : name);
         Methods = Http?.Methods ?? [];
-        // Compiled on first use: most functions of a short run are never called.
+        FunctionCompiler.Check(this);
+        // Checked now, compiled on first use: most functions of a short run are never called.
         _invoke = new(() => FunctionCompiler.Compile(this));
     }
 
@@ -61,7 +62,7 @@ internal sealed class LocalFunction : FunctionDefinition
     public override IImmutableDictionary<string, BindingMetadata> OutputBindings { get; } = ImmutableDictionary<string, BindingMetadata>.Empty;
 
     /// <summary>Creates the class where there is one, fills the parameters, calls, and awaits.</summary>
-    public Task<object?> InvokeAsync(LocalFunctionContext context) => _invoke.Value(context);
+    public ValueTask<object?> InvokeAsync(LocalFunctionContext context) => _invoke.Value(context);
 
     // HttpTriggerAttribute -> httpTrigger, as in function metadata.
     private static string TypeName(TriggerBindingAttribute trigger)

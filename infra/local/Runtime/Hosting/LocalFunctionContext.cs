@@ -1,6 +1,7 @@
 using System.Collections;
 using System.Diagnostics;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace FunctionsRegistry.LocalRuntime.Hosting;
 
@@ -14,14 +15,18 @@ internal sealed class LocalFunctionContext(LocalFunction function, IServiceProvi
 
     public HttpContext? Http { get; init; }
 
-    public TimerInfo? Timer { get; init; }
+    /// <summary>The request of a function with an HTTP trigger.</summary>
+    public HttpRequest Request => Http!.Request;
+
+    /// <summary>What the trigger's parameter gets, where HTTP is not the trigger.</summary>
+    public object? TriggerValue { get; init; }
 
     public InvocationResult Result { get; } = new ResultHolder();
 
     public LocalFunction Function => function;
 
     public override string InvocationId =>
-        _invocationId ??= Activity.Current is { IdFormat: ActivityIdFormat.W3C } activity ? activity.SpanId.ToHexString() : Guid.CreateVersion7().ToString();
+        _invocationId ??= Guid.CreateVersion7((InstanceServices.GetService<TimeProvider>() ?? TimeProvider.System).GetUtcNow()).ToString();
 
     public override string FunctionId => function.Id;
 

@@ -1,66 +1,95 @@
-using System.Net;
 using System.Reflection;
 using FunctionsRegistry.LocalRuntime.Http;
 using FunctionsRegistry.LocalRuntime.Timers;
 using FunctionsRegistry.LocalStack;
 using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Routing;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Options;
 
 namespace FunctionsRegistry.LocalRuntime.Hosting;
 
 /// <summary>What Core Tools, the host and the worker do between them, in one process.</summary>
 internal static class LocalHost
 {
-    // The host's own limit; functions set lower ones.
-    private const long MaxRequestBodyBytes = 100L << 20;
+    private const string EnvironmentSetting = HostSettings.FunctionsPrefix + "ENVIRONMENT";
 
-    public static FunctionsApplicationBuilder CreateBuilder(string[] args)
+    /// <exception cref="LocalHostException">A file, a setting or a service is not as it must be.</exception>
+    public static FunctionsApplicationBuilder CreateBuilder(string[] args, LocalHostOptions options)
     {
-        var settings = HostSettings.Read(AppContext.BaseDirectory);
+        var settings = HostSettings.Read(options.BaseDirectory);
         var web = WebApplication.CreateEmptyBuilder(new WebApplicationOptions
         {
-            ContentRootPath = AppContext.BaseDirectory,
-            EnvironmentName = Environment.GetEnvironmentVariable("AZURE_FUNCTIONS_ENVIRONMENT") ?? "Development",
+            ContentRootPath = options.BaseDirectory,
+            EnvironmentName = Environment.GetEnvironmentVariable(EnvironmentSetting) ?? settings.Values.GetValueOrDefault(EnvironmentSetting) ?? "Development",
             ApplicationName = Assembly.GetEntryAssembly()?.GetName().Name,
         });
         AddConfiguration(web.Configuration, settings, args);
         AddLogging(web, settings);
-        Listen(web, settings);
-        StartServices(web);
-        return new FunctionsApplicationBuilder(web, settings);
+        // In another program, such as the app's tests, the exception is more use than the end.
+        var failure = new StartFailure(options.EndsProcess && string.IsNullOrEmpty(web.Configuration["Local:FunctionsAssembly"]));
+        KestrelSetup.Configure(web, settings, options, failure);
+        failure.Services = StartServices(web.Configuration);
+        return new FunctionsApplicationBuilder(web, settings, options, failure);
     }
 
+    /// <exception cref="LocalHostException">A function is not as it must be.</exception>
     public static IHost Build(WebApplicationBuilder web, FunctionsApplicationBuilder app)
     {
-        var assembly = web.Configuration["Local:FunctionsAssembly"] is { } name ? Assembly.Load(name) : Assembly.GetEntryAssembly()!;
-        var functions = FunctionTable.Scan(assembly);
+        var functions = FunctionTable.Scan(app.Options.FunctionTypes ?? EntryAssembly(web.Configuration).GetTypes());
         web.Services.AddSingleton(functions);
         web.Services.AddSingleton(app.Settings);
         web.Services.AddSingleton(new FunctionInvoker(app.Middleware));
-        web.Services.AddRoutingCore();
+        // Not the core alone: without the regex constraint.
+        web.Services.AddRouting();
+        web.Services.AddSingleton(services => new HttpRouter(functions.Http, app.Settings.RoutePrefix, services.GetRequiredService<IInlineConstraintResolver>()));
+        web.Services.AddSingleton<HttpDispatcher>();
+        web.Services.AddSingleton(TimerTable.Read(functions, web.Configuration));
         web.Services.AddHostedService<TimerService>();
+        if (app.Failure.Services is { } started)
+            web.Services.AddSingleton(_ => started);
+
         var host = web.Build();
-        var router = new HttpRouter(functions.Http, app.Settings.RoutePrefix, host.Services.GetRequiredService<IInlineConstraintResolver>());
-        var dispatcher = new HttpDispatcher(router, host.Services.GetRequiredService<FunctionInvoker>(), app.Settings,
-            host.Services.GetRequiredService<ILogger<HttpDispatcher>>(), host.Lifetime.ApplicationStopped);
-        host.Run(dispatcher.DispatchAsync);
+        // The container disposes what it made, last what it made first: the app's own services may still need these when they end.
+        host.Services.GetService<LocalServices>();
+        host.Run(host.Services.GetRequiredService<HttpDispatcher>().DispatchAsync);
         return host;
+    }
+
+    // A program that is not the app, such as its tests, names the app's assembly.
+    private static Assembly EntryAssembly(IConfiguration configuration)
+    {
+        if (configuration["Local:FunctionsAssembly"] is not { Length: > 0 } name)
+            return Assembly.GetEntryAssembly()!;
+        try
+        {
+            return Assembly.Load(name);
+        }
+        catch (Exception exception) when (exception is IOException or BadImageFormatException)
+        {
+            throw new LocalHostException($"Local:FunctionsAssembly: {name} cannot be loaded.");
+        }
     }
 
     // The order of Core Tools: files, then the environment, then the command line; the later wins.
     private static void AddConfiguration(ConfigurationManager configuration, HostSettings settings, string[] args)
     {
         configuration.AddInMemoryCollection(settings.Values);
-        configuration.AddEnvironmentVariables("AZURE_FUNCTIONS_");
+        configuration.AddEnvironmentVariables(HostSettings.FunctionsPrefix);
         configuration.AddEnvironmentVariables();
-        configuration.AddCommandLine(args);
+        configuration.AddCommandLine([.. args.Select(WithColons)]);
+    }
+
+    // --Local__Port=0 is the same as --Local:Port=0, so that a setting has one spelling for the environment and for the command line.
+    private static string WithColons(string argument)
+    {
+        var end = argument.IndexOf('=', StringComparison.Ordinal);
+        if (end < 0 && !argument.StartsWith('-') && !argument.StartsWith('/'))
+            return argument;
+        var name = end < 0 ? argument : argument[..end];
+        return name.Replace("__", ConfigurationPath.KeyDelimiter, StringComparison.Ordinal) + argument[name.Length..];
     }
 
     private static void AddLogging(WebApplicationBuilder web, HostSettings settings)
@@ -77,61 +106,19 @@ internal static class LocalHost
         web.Logging.AddConfiguration(web.Configuration.GetSection("Logging"));
     }
 
-    private static void Listen(WebApplicationBuilder web, HostSettings settings)
+    private static LocalServices? StartServices(ConfigurationManager configuration)
     {
-        var address = IPAddress.Parse(web.Configuration["Local:Address"] ?? "127.0.0.1");
-        var port = web.Configuration.GetValue("Local:Port", settings.LocalHttpPort);
-        if (port != 0 && !ContractPorts.IsFree(address, port))
-            throw new LocalHostException($"Port {port} is taken: stop what uses it, or choose another with Local__Port.");
-        var contracts = new Dictionary<int, string>();
-        if (web.Configuration.GetValue("Local:ContractPorts", true))
-            foreach (var (contractPort, prefix) in ContractPorts.All)
-            {
-                if (contractPort != port && ContractPorts.IsFree(address, contractPort))
-                    contracts.Add(contractPort, prefix);
-                else
-                    Console.WriteLine($"Port {contractPort} is taken: {prefix} is served under the main port only (Local__ContractPorts=false silences this).");
-            }
-        web.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
-        {
-            kestrel.AddServerHeader = false;
-            kestrel.Limits.MaxRequestBodySize = MaxRequestBodyBytes;
-            kestrel.Listen(address, port, Plain);
-            foreach (var contractPort in contracts.Keys)
-                kestrel.Listen(address, contractPort, Plain);
-        });
-        web.Services.AddSingleton<IStartupFilter>(new ContractPorts(contracts));
-
-        static void Plain(ListenOptions options) => options.Protocols = HttpProtocols.Http1;
-    }
-
-    private static void StartServices(WebApplicationBuilder web)
-    {
-        if (!web.Configuration.GetValue("Local:Stack", true))
-            return;
+        if (!configuration.GetFlag("Local:Stack", true))
+            return null;
         try
         {
-#pragma warning disable CA2000 // The container disposes it when the host ends.
-            var services = LocalServices.Start(StackOptions.FromConfiguration(web.Configuration), Console.WriteLine);
-#pragma warning restore CA2000
-            web.Configuration.AddInMemoryCollection(services.Settings);
-            // Through a factory, because the container disposes only what it made.
-            web.Services.AddSingleton(_ => services);
-            web.Services.AddHostedService<StackLifetime>();
+            var services = LocalServices.Start(StackOptions.FromConfiguration(configuration), Console.Out.WriteLine);
+            configuration.AddInMemoryCollection(services.Settings);
+            return services;
         }
         catch (LocalStackException exception)
         {
             throw new LocalHostException(exception.Message);
         }
-    }
-
-    // Hosted services stop in reverse order: registered first, the services end last.
-    private sealed class StackLifetime(LocalServices services) : IHostedService, IDisposable
-    {
-        public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-        public void Dispose() => services.Dispose();
     }
 }

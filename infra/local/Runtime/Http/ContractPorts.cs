@@ -1,7 +1,6 @@
-using System.Net;
-using System.Net.Sockets;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
 
 namespace FunctionsRegistry.LocalRuntime.Http;
 
@@ -23,31 +22,13 @@ internal sealed class ContractPorts(IReadOnlyDictionary<int, string> prefixes) :
 
     public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
     {
-        if (prefixes.Count > 0)
-            app.Use((http, rest) =>
-            {
-                if (prefixes.TryGetValue(http.Connection.LocalPort, out var prefix))
-                    http.Request.Path = prefix + http.Request.Path;
-                return rest(http);
-            });
+        app.Use((http, rest) =>
+        {
+            // Joined as paths, not as texts: a text would be decoded once more.
+            if (prefixes.TryGetValue(http.Connection.LocalPort, out var prefix))
+                http.Request.Path = new PathString(prefix).Add(http.Request.Path);
+            return rest(http);
+        });
         next(app);
     };
-
-    /// <summary>Whether nobody listens there. Somebody may still come first; Kestrel then fails with its own message.</summary>
-    public static bool IsFree(IPAddress address, int port)
-    {
-        using var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
-        try
-        {
-            // As Kestrel does: a port in TIME_WAIT is free.
-            socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, OperatingSystem.IsLinux() || OperatingSystem.IsMacOS());
-            socket.Bind(new IPEndPoint(address, port));
-            socket.Listen(1);
-            return true;
-        }
-        catch (SocketException)
-        {
-            return false;
-        }
-    }
 }

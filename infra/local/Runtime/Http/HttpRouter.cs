@@ -7,138 +7,132 @@ namespace FunctionsRegistry.LocalRuntime.Http;
 
 /// <summary>
 /// Picks the function of a request as the host does: functions in order of their names, the first whose template and method match; no precedence.
-/// Only the functions that can match the path's first two segments are tried, which changes nothing but the time it takes.
+/// A tree of the templates' segments leads to the few that can match a path, which changes nothing but the time it takes.
 /// </summary>
 internal sealed class HttpRouter
 {
-    private readonly Route[] _routes;
-    private readonly Dictionary<string, Route[]> _byTwo = new(StringComparer.OrdinalIgnoreCase);
-    private readonly Dictionary<string, Route[]> _byOne = new(StringComparer.OrdinalIgnoreCase);
-    private readonly Route[] _others;
+    private readonly HttpRoute[] _routes;
+    private readonly Node _root = new();
 
+    /// <exception cref="LocalHostException">A template cannot be read.</exception>
     public HttpRouter(IEnumerable<LocalFunction> functions, string routePrefix, IInlineConstraintResolver constraints)
     {
-        _routes = [.. functions.Select(function => new Route(function, routePrefix, constraints))];
-        var firsts = _routes.Where(route => route.First is not null).Select(route => route.First!).Distinct(StringComparer.OrdinalIgnoreCase);
-        foreach (var first in firsts)
-        {
-            _byOne[first] = [.. _routes.Where(route => route.CanStartWith(first, null))];
-            var seconds = _byOne[first].Where(route => route.Second is not null).Select(route => route.Second!).Distinct(StringComparer.OrdinalIgnoreCase);
-            foreach (var second in seconds)
-                _byTwo[first + "/" + second] = [.. _routes.Where(route => route.CanStartWith(first, second))];
-        }
-        _others = [.. _routes.Where(route => route.First is null)];
+        _routes = [.. functions.Select(function => new HttpRoute(function, routePrefix, constraints))];
+        for (var i = 0; i < _routes.Length; i++)
+            Insert(i, _routes[i].Template.Segments);
     }
 
     /// <summary>The function, with the route values filled, or null.</summary>
-    public LocalFunction? Match(HttpContext http) => Match(http, Candidates(http.Request.Path.Value ?? "/"));
+    public LocalFunction? Match(HttpContext http)
+    {
+        var path = http.Request.Path.Value;
+        // The tree knows no empty segments; such paths are rare and mostly match a catch-all.
+        if (path is null || !path.StartsWith('/') || path.Contains("//", StringComparison.Ordinal))
+            return MatchLinearly(http);
+        // A slash at the end adds no segment.
+        var search = new Search(_routes, http);
+        search.Visit(_root, path.AsSpan().Trim('/'));
+        return search.Finish();
+    }
 
     /// <summary>The same by trying every function; what <see cref="Match(HttpContext)"/> must equal.</summary>
-    internal LocalFunction? MatchLinearly(HttpContext http) => Match(http, _routes);
-
-    private static LocalFunction? Match(HttpContext http, Route[] candidates)
+    internal LocalFunction? MatchLinearly(HttpContext http)
     {
-        foreach (var route in candidates)
-        {
-            if (!route.HasMethod(http.Request.Method))
-                continue;
-            var values = new RouteValueDictionary();
-            if (!route.Matches(http, values))
-                continue;
-            http.Request.RouteValues = values;
-            return route.Function;
-        }
-        return null;
+        var search = new Search(_routes, http);
+        for (var i = 0; i < _routes.Length; i++)
+            search.Try(i);
+        return search.Finish();
     }
 
-    private Route[] Candidates(string path)
+    private void Insert(int index, IList<TemplateSegment> segments)
     {
-        // Templates ignore one leading slash; "//x" has an empty first segment and no literal starts with one.
-        var rest = path.AsSpan(path.StartsWith('/') ? 1 : 0);
-        var end = rest.IndexOf('/');
-        var first = end < 0 ? rest : rest[..end];
-        var byOne = _byOne.GetAlternateLookup<ReadOnlySpan<char>>();
-        if (!byOne.TryGetValue(first, out var candidates))
-            return _others;
-        if (end < 0)
-            return candidates;
-        var two = rest[(end + 1)..].IndexOf('/');
-        var key = two < 0 ? rest : rest[..(end + 1 + two)];
-        return _byTwo.GetAlternateLookup<ReadOnlySpan<char>>().TryGetValue(key, out var narrower) ? narrower : candidates;
+        var node = _root;
+        for (var i = 0; i < segments.Count; i++)
+        {
+            node.Lowest = Math.Min(node.Lowest, index);
+            if (segments[i].Parts is [{ IsCatchAll: true }])
+            {
+                node.Rest.Add(index);
+                return;
+            }
+            // A path may end before parameters that need no value.
+            if (segments.Skip(i).All(segment => segment.Parts is [{ IsParameter: true } part] && (part.IsOptional || part.IsCatchAll || part.DefaultValue is not null)))
+                node.Ends.Add(index);
+            node = segments[i] is { IsSimple: true, Parts: [{ IsLiteral: true, Text: { } literal }] } ? node.Child(literal) : node.Other ??= new Node();
+        }
+        node.Lowest = Math.Min(node.Lowest, index);
+        node.Ends.Add(index);
     }
 
-    private sealed class Route
+    /// <summary>What is left of the templates after some segments. Indexes are in order, as routes are inserted in order.</summary>
+    private sealed class Node
     {
-        private readonly TemplateMatcher _matcher;
-        private readonly Dictionary<string, IRouteConstraint> _constraints;
-        private readonly string[] _methods;
+        private readonly Dictionary<string, Node> _literals = new(StringComparer.OrdinalIgnoreCase);
 
-        public Route(LocalFunction function, string routePrefix, IInlineConstraintResolver resolver)
+        /// <summary>Templates that may end here.</summary>
+        public List<int> Ends { get; } = [];
+
+        /// <summary>Templates whose catch-all begins here.</summary>
+        public List<int> Rest { get; } = [];
+
+        /// <summary>The next segment is anything but a plain literal.</summary>
+        public Node? Other { get; set; }
+
+        /// <summary>The first route at or below this node.</summary>
+        public int Lowest { get; set; } = int.MaxValue;
+
+        public Node Child(string literal) => _literals.TryGetValue(literal, out var child) ? child : _literals[literal] = new Node();
+
+        public Node? FindChild(ReadOnlySpan<char> segment) =>
+            _literals.GetAlternateLookup<ReadOnlySpan<char>>().TryGetValue(segment, out var child) ? child : null;
+    }
+
+    private struct Search(HttpRoute[] routes, HttpContext http)
+    {
+        private RouteValueDictionary? _values;
+        private RouteValueDictionary? _scratch;
+        private int _found = int.MaxValue;
+
+        /// <summary>Tries what can match the rest of the path and comes before what was found.</summary>
+        public void Visit(Node node, ReadOnlySpan<char> rest)
         {
-            Function = function;
-            var text = function.Route.Trim('/');
-            var template = Parse(function, routePrefix.Length == 0 ? text : routePrefix + "/" + text);
-            _matcher = new TemplateMatcher(template, Defaults(template));
-            _methods = function.Methods;
-            var builder = new RouteConstraintBuilder(resolver, template.TemplateText!);
-            foreach (var parameter in template.Parameters)
+            if (node.Lowest >= _found)
+                return;
+            foreach (var index in node.Rest)
+                Try(index);
+            if (rest.IsEmpty)
             {
-                if (parameter.IsOptional)
-                    builder.SetOptional(parameter.Name!);
-                foreach (var constraint in parameter.InlineConstraints)
-                    builder.AddResolvedConstraint(parameter.Name!, constraint.Constraint);
+                foreach (var index in node.Ends)
+                    Try(index);
+                return;
             }
-            _constraints = new(builder.Build());
-            First = Literal(template, 0);
-            Second = First is null ? null : Literal(template, 1);
+            var slash = rest.IndexOf('/');
+            var segment = slash < 0 ? rest : rest[..slash];
+            var next = slash < 0 ? default : rest[(slash + 1)..];
+            if (node.FindChild(segment) is { } child)
+                Visit(child, next);
+            if (node.Other is { } other)
+                Visit(other, next);
         }
 
-        public LocalFunction Function { get; }
-
-        /// <summary>The first segment where it is a literal.</summary>
-        public string? First { get; }
-
-        /// <summary>The second where both are.</summary>
-        public string? Second { get; }
-
-        public bool CanStartWith(string first, string? second) =>
-            First is null || (First.Equals(first, StringComparison.OrdinalIgnoreCase)
-                && (second is null || Second is null || Second.Equals(second, StringComparison.OrdinalIgnoreCase)));
-
-        public bool HasMethod(string method) => _methods.Length == 0 || _methods.Contains(method, StringComparer.OrdinalIgnoreCase);
-
-        public bool Matches(HttpContext http, RouteValueDictionary values)
+        public void Try(int index)
         {
-            if (!_matcher.TryMatch(http.Request.Path, values))
-                return false;
-            foreach (var (name, constraint) in _constraints)
-                if (!constraint.Match(http, null, name, values, RouteDirection.IncomingRequest))
-                    return false;
-            return true;
+            if (index >= _found || !routes[index].HasMethod(http.Request.Method))
+                return;
+            _scratch ??= [];
+            _scratch.Clear();
+            if (!routes[index].Matches(http, _scratch))
+                return;
+            _found = index;
+            (_values, _scratch) = (_scratch, _values);
         }
 
-        private static RouteTemplate Parse(LocalFunction function, string text)
+        public readonly LocalFunction? Finish()
         {
-            try
-            {
-                return TemplateParser.Parse(text);
-            }
-            catch (ArgumentException exception)
-            {
-                throw new LocalHostException($"{function.Name}: the route '{text}' is wrong: {exception.Message}");
-            }
+            if (_values is null)
+                return null;
+            http.Request.RouteValues = _values;
+            return routes[_found].Function;
         }
-
-        private static RouteValueDictionary Defaults(RouteTemplate template)
-        {
-            var defaults = new RouteValueDictionary();
-            foreach (var parameter in template.Parameters)
-                if (parameter.DefaultValue is not null)
-                    defaults.Add(parameter.Name!, parameter.DefaultValue);
-            return defaults;
-        }
-
-        private static string? Literal(RouteTemplate template, int index) =>
-            index < template.Segments.Count && template.Segments[index] is { IsSimple: true, Parts: [{ IsLiteral: true } part] } ? part.Text : null;
     }
 }
