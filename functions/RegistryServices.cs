@@ -45,8 +45,8 @@ public static class RegistryServices
         services.AddSingleton<BlobStore>();
 
         services.AddSingleton(RateLimitOptions.FromConfiguration(configuration));
-        var redis = configuration["REDIS_CONNECTION"] ?? throw new InvalidOperationException("No Redis is configured: set REDIS_CONNECTION.");
-        services.AddSingleton(provider => new RedisConnection(redis, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<RedisConnection>>()));
+        services.AddSingleton(RedisOptions.FromConfiguration(configuration));
+        services.AddSingleton<RedisConnection>();
         services.AddSingleton<RateLimiter>();
 
         services.AddSingleton<ClientAddress>();
