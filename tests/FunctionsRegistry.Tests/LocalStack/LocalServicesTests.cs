@@ -1,16 +1,21 @@
 using System.Diagnostics;
+using System.Runtime.Versioning;
+using System.Text;
 using FunctionsRegistry.LocalStack;
 using Microsoft.Extensions.Configuration;
 using Npgsql;
 
 namespace FunctionsRegistry.Tests.LocalStack;
 
-public sealed class LocalServicesTests : IDisposable
+[SupportedOSPlatform("linux")]
+public sealed class LocalServicesTests : IAsyncDisposable
 {
-    private readonly string _folder = Path.Combine(Path.GetTempPath(), $"stack-{Environment.ProcessId}-{Guid.CreateVersion7():N}"[..40]);
+    // Everything that runs here gets this path, so whatever hands it to a shell unquoted fails.
+    private readonly string _folder = Path.Combine(Path.GetTempPath(), $"stack o'brien $HOME `x` \"q\" ünï-数 {Guid.CreateVersion7():N}");
 
-    public void Dispose()
+    public async ValueTask DisposeAsync()
     {
+        await UntilAsync(() => ProcessesIn(_folder).Count == 0);
         if (Directory.Exists(_folder))
             Directory.Delete(_folder, recursive: true);
     }
@@ -18,13 +23,16 @@ public sealed class LocalServicesTests : IDisposable
     [Fact]
     public async Task A_second_start_finds_the_first_one_s_data()
     {
-        var options = new StackOptions { DataDirectory = _folder, Redis = false, Blobs = false, Fsync = false };
+        var options = new StackOptions { DataDirectory = _folder, Blobs = false, Fsync = false };
         using (var first = LocalServices.Start(options, _ => { }))
+        {
             await ExecuteAsync(first, "CREATE TABLE kept (x int); INSERT INTO kept VALUES (42)");
-        ProcessesIn(_folder).ShouldBeEmpty();
+            Redis(first, "INCR calls").ShouldBe(":1");
+        }
 
         using var second = LocalServices.Start(options, _ => { });
         (await ExecuteAsync(second, "SELECT x FROM kept")).ShouldBe(42);
+        Redis(second, "INCR calls").ShouldBe(":2");
         ((string)(await ExecuteAsync(second, "SHOW listen_addresses"))!).ShouldBe("127.0.0.1");
     }
 
@@ -68,22 +76,113 @@ public sealed class LocalServicesTests : IDisposable
         await UntilAsync(() => ProcessesIn(_folder).Count == 0);
     }
 
+    [Theory]
+    [InlineData("creating a cluster", "Redis is ready", "PostgreSQL is ready")]
+    [InlineData("PostgreSQL is ready", "creating a cluster", "creating a cluster")]
+    public async Task An_app_that_is_killed_while_it_starts_does_not_spoil_the_next_start(params string[] moments)
+    {
+        foreach (var moment in moments)
+        {
+            // A cluster is created once: at a later start that line does not come, and the app is killed when it is ready.
+            using var app = await StartAppAsync(moment);
+            await Task.Delay(Random.Shared.Next(300));
+            app.Kill();
+            await app.WaitForExitAsync();
+        }
+
+        using var last = await StartAppAsync();
+        last.HasExited.ShouldBeFalse();
+        last.Kill();
+        await UntilAsync(() => ProcessesIn(_folder).Count == 0);
+    }
+
     [Fact]
-    public void A_leftover_of_a_crash_is_stopped_by_the_next_start_and_strangers_are_not()
+    public async Task A_leftover_is_stopped_by_the_next_start_and_strangers_are_not()
     {
         Directory.CreateDirectory(_folder);
-        using var leftover = Process.Start(new ProcessStartInfo("sh") { ArgumentList = { "-c", "sleep 98765; exit 0", _folder } })!;
-        using var stranger = Process.Start("sleep", "98764");
-        File.WriteAllText(Path.Combine(_folder, "redis.pid"), leftover.Id.ToString());
-        File.WriteAllText(Path.Combine(_folder, "azurite.pid"), stranger.Id.ToString());
+        using var stranger = new Stranger();
+        File.WriteAllText(Path.Combine(_folder, "service.pid"), stranger.Id.ToString());
+        var lost = ChildProcess.Start("service", _folder, "TERM", ["sleep", "600"]);
+        await UntilAsync(() => ProcessesIn(_folder).Count == 3);
+        using var leftover = Process.GetProcessById(ProcessesIn(_folder).Single(id => ReadOrEmpty($"/proc/{id}/comm") == "sleep\n"));
+        // With its shells killed, nobody is left who would stop it.
+        foreach (var id in ProcessesIn(_folder).Where(id => id != leftover.Id))
+            using (var shell = Process.GetProcessById(id))
+                shell.Kill();
+        lost.Dispose();
+        leftover.HasExited.ShouldBeFalse();
 
-        ChildProcess.StopLeftover(_folder, "redis");
-        ChildProcess.StopLeftover(_folder, "azurite");
+        ChildProcess.Run("service", _folder, ["true"]);
 
-        leftover.WaitForExit(2000).ShouldBeTrue();
-        stranger.HasExited.ShouldBeFalse();
-        stranger.Kill();
+        await leftover.WaitForExitAsync(TestContext.Current.CancellationToken);
+        stranger.Lives.ShouldBeTrue();
     }
+
+    [Fact]
+    public async Task A_server_starts_though_another_process_has_the_id_of_one_that_crashed()
+    {
+        var options = new StackOptions { DataDirectory = _folder, Redis = false, Blobs = false, Fsync = false };
+        LocalServices.Start(options, _ => { }).Dispose();
+        // It must belong to the user that PostgreSQL runs as, or PostgreSQL knows by itself that it is none of its own.
+        using var stranger = new Stranger([.. PostgresServer.RunAs(_folder)]);
+        File.WriteAllText(Path.Combine(_folder, "postgres", "postmaster.pid"), $"{stranger.Id}\n{_folder}/postgres\n1750000000\n5432\n\n127.0.0.1\n");
+
+        using (var services = LocalServices.Start(options, _ => { }))
+            (await ExecuteAsync(services, "SELECT 1")).ShouldBe(1);
+        stranger.Lives.ShouldBeTrue();
+    }
+
+    [Theory]
+    [InlineData("/dev/null/data")]
+    [InlineData("/proc/data")]
+    public void A_data_directory_that_cannot_be_written_is_one_line_that_names_the_setting(string folder)
+    {
+        var message = Should.Throw<LocalStackException>(() => LocalServices.Start(new StackOptions { DataDirectory = folder }, _ => { })).Message;
+
+        message.ShouldStartWith($"Services cannot keep their data in {folder}: ");
+        message.ShouldContain("Local__DataDirectory");
+        message.ShouldNotContain("\n");
+    }
+
+    [Fact]
+    public async Task Missing_programs_are_one_line_with_the_command_that_installs_them()
+    {
+        using var app = Process.Start(AppStart(new() { ["PATH"] = "/nonexistent", ["POSTGRES_HOST"] = "127.0.0.1" }))!;
+        var (output, errors) = (app.StandardOutput.ReadToEndAsync(), app.StandardError.ReadToEndAsync());
+        await app.WaitForExitAsync();
+
+        app.ExitCode.ShouldBe(1);
+        (await errors).ShouldBe(
+            "Missing: setsid, flock, redis-server, node, npm. Install with `sudo apt-get install util-linux redis-server nodejs npm`, "
+            + "or set REDIS_CONNECTION, BLOB_CONNECTION to what runs elsewhere.\n");
+        (await output).ShouldBe("");
+    }
+
+    [Fact]
+    public void Only_what_is_asked_for_is_missed()
+    {
+        Directory.CreateDirectory(_folder);
+        foreach (var name in (string[])["setsid", "flock", "npm"])
+            File.WriteAllText(Path.Combine(_folder, name), "");
+        List<MissingTool> Find(bool postgres, bool redis, bool blobs) => MissingTools.Find(
+            new StackOptions { DataDirectory = _folder, Postgres = postgres, Redis = redis, Blobs = blobs }, path: _folder, distribution: "/nonexistent");
+
+        Find(postgres: false, redis: false, blobs: true).Select(tool => tool.Name).ShouldBe(["node"]);
+        Find(postgres: false, redis: true, blobs: false).Select(tool => tool.Name).ShouldBe(["redis-server"]);
+        MissingTools.Explain(Find(postgres: true, redis: false, blobs: false)).ShouldBe(
+            "Missing: PostgreSQL 15 or newer. Install with `sudo apt-get install postgresql`, or set POSTGRES_HOST to what runs elsewhere.");
+    }
+
+    [Theory]
+    [InlineData("initdb: creating files|initdb: error: could not write: No space left on device|initdb: removing contents of data directory", "initdb: error: could not write: No space left on device")]
+    [InlineData("LOG:  starting|FATAL:  could not create lock file|LOG:  shut down", "FATAL:  could not create lock file")]
+    [InlineData("npm error code ENOSPC|npm error A complete log of this run is elsewhere", "npm error code ENOSPC")]
+    [InlineData("node:internal/errors:496|  throw e;||Error: listen EADDRINUSE|    at Server", "Error: listen EADDRINUSE")]
+    [InlineData("Reading package lists...|E: Unable to locate package x", "E: Unable to locate package x")]
+    [InlineData("one|two|", "two")]
+    [InlineData("", null)]
+    public void What_a_failed_program_complains_of_is_found_in_its_output(string output, string? complaint) =>
+        Tools.Complaint(output.Split('|')).ShouldBe(complaint);
 
     [Fact]
     public void A_service_is_started_only_when_its_connection_is_not_configured()
@@ -111,28 +210,45 @@ public sealed class LocalServicesTests : IDisposable
         PostgresPrograms.Find(path: "/nonexistent", distribution: _folder).ShouldBe(Path.Combine(_folder, "16", "bin"));
     }
 
-    private async Task<Process> StartAppAsync()
+    // The app as a process of its own; returns when it has printed that line, or is ready.
+    private async Task<Process> StartAppAsync(string until = "is ready: http")
     {
-        var start = new ProcessStartInfo("dotnet", ["exec", Path.Combine(AppContext.BaseDirectory, "FunctionsRegistry.Functions.dll")]) { RedirectStandardOutput = true };
-        foreach (var (key, value) in (Dictionary<string, string>)new()
-        {
-            ["Local__Port"] = "0",
-            ["Local__ContractPorts"] = "false",
-            ["Local__DataDirectory"] = _folder,
-        })
-            start.Environment[key] = value;
-        var app = Process.Start(start)!;
+        var app = Process.Start(AppStart([]))!;
         var lines = new List<string>();
         while (await app.StandardOutput.ReadLineAsync() is { } line)
         {
             lines.Add(line);
-            if (!line.Contains("is ready: http", StringComparison.Ordinal))
+            if (!line.Contains(until, StringComparison.Ordinal) && !line.Contains("is ready: http", StringComparison.Ordinal))
                 continue;
             // Somebody must go on reading, or the app stops at a full pipe.
             _ = app.StandardOutput.ReadToEndAsync();
+            _ = app.StandardError.ReadToEndAsync();
             return app;
         }
-        throw new InvalidOperationException("The app did not start: " + string.Join(" | ", lines));
+        throw new InvalidOperationException($"The app did not start: {string.Join(" | ", lines)} {await app.StandardError.ReadToEndAsync()}");
+    }
+
+    private ProcessStartInfo AppStart(Dictionary<string, string> settings)
+    {
+        var start = new ProcessStartInfo("dotnet", ["exec", Path.Combine(AppContext.BaseDirectory, "FunctionsRegistry.Functions.dll")])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        foreach (var (key, value) in new Dictionary<string, string>(settings) { ["Local__Port"] = "0", ["Local__ContractPorts"] = "false", ["Local__DataDirectory"] = _folder })
+            start.Environment[key] = value;
+        return start;
+    }
+
+    private static string Redis(LocalServices services, string command)
+    {
+        var answer = "";
+        ChildProcess.Probe(int.Parse(services.Settings["REDIS_CONNECTION"]!.Split(':')[1]), Encoding.ASCII.GetBytes(command + "\r\n"), bytes =>
+        {
+            answer = Encoding.ASCII.GetString(bytes).TrimEnd('\0', '\r', '\n');
+            return true;
+        });
+        return answer;
     }
 
     private static async Task<object?> ExecuteAsync(LocalServices services, string sql)
@@ -145,8 +261,12 @@ public sealed class LocalServicesTests : IDisposable
         return await command.ExecuteScalarAsync();
     }
 
-    private static List<string> ProcessesIn(string folder) => [.. Directory.GetDirectories("/proc").Where(process => int.TryParse(Path.GetFileName(process), out _))
-        .Select(process => Path.Combine(process, "cmdline")).Where(file => ReadOrEmpty(file).Contains(folder, StringComparison.Ordinal))];
+    // Those that have the folder in their command line or work in it.
+    private static List<int> ProcessesIn(string folder) => [.. Directory.GetDirectories("/proc")
+        .Where(process => int.TryParse(Path.GetFileName(process), out _))
+        .Where(process => ReadOrEmpty($"{process}/cmdline").Contains(folder, StringComparison.Ordinal)
+            || new FileInfo($"{process}/cwd").LinkTarget?.StartsWith(folder, StringComparison.Ordinal) == true)
+        .Select(process => int.Parse(Path.GetFileName(process)))];
 
     private static string ReadOrEmpty(string file)
     {
@@ -167,6 +287,23 @@ public sealed class LocalServicesTests : IDisposable
         {
             clock.Elapsed.TotalSeconds.ShouldBeLessThan(15);
             await Task.Delay(50);
+        }
+    }
+
+    /// <summary>A process that has nothing to do with the services.</summary>
+    private sealed class Stranger(params string[] prefix) : IDisposable
+    {
+        private readonly Process _process = Process.Start(prefix is [var program, ..] ? program : "sleep", prefix is [_, .. var rest] ? [.. rest, "sleep", "600"] : ["600"]);
+
+        public int Id => _process.Id;
+
+        public bool Lives => !_process.HasExited;
+
+        public void Dispose()
+        {
+            _process.Kill();
+            _process.WaitForExit();
+            _process.Dispose();
         }
     }
 }

@@ -1,0 +1,55 @@
+namespace FunctionsRegistry.LocalStack;
+
+/// <summary>A program that a service needs and the machine lacks.</summary>
+/// <param name="Name">As the user knows it.</param>
+/// <param name="Package">Debian's and Ubuntu's package that has it.</param>
+/// <param name="Setting">The setting that makes it unnecessary, by naming a service that runs elsewhere.</param>
+internal sealed record MissingTool(string Name, string Package, string? Setting);
+
+/// <summary>Finds what is missing before anything starts, so that one line names it all.</summary>
+internal static class MissingTools
+{
+    /// <summary>Installs what is missing where it can; what the user must install is the error.</summary>
+    /// <exception cref="LocalStackException">Something is missing.</exception>
+    public static void InstallOrExplain(StackOptions options, Action<string> progress)
+    {
+        // As root on Debian or Ubuntu. One run for all: two at once would wait for each other's lock.
+        if (Find(options) is { Count: > 0 } missing && Environment.IsPrivilegedProcess && Tools.Find("apt-get") is { } apt)
+        {
+            progress($"Installing {string.Join(", ", missing.Select(tool => tool.Package))} with apt-get (you are root and they are missing)");
+            var environment = new Dictionary<string, string> { ["DEBIAN_FRONTEND"] = "noninteractive" };
+            Tools.Run("apt-get update", [apt, "update", "-qq"], environment: environment);
+            Tools.Run("apt-get install",
+                [apt, "install", "-y", "-qq", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120", .. missing.Select(tool => tool.Package).Distinct()],
+                environment: environment);
+        }
+        var left = Find(options);
+        if (PostgresPrograms.NpmHasThem)
+            left.RemoveAll(tool => tool.Package == PostgresPrograms.Package);
+        if (left.Count > 0)
+            throw new LocalStackException(Explain(left));
+    }
+
+    internal static List<MissingTool> Find(StackOptions options, string? path = null, string distribution = PostgresPrograms.Distribution)
+    {
+        List<MissingTool> missing = [.. ((string[])["setsid", "flock"]).Where(Absent).Select(name => new MissingTool(name, "util-linux", null))];
+        if (options.Postgres && PostgresPrograms.Find(path, distribution) is null)
+            missing.Add(new($"PostgreSQL {PostgresPrograms.OldestMajor} or newer", PostgresPrograms.Package, "POSTGRES_HOST"));
+        if (options.Redis && Absent("redis-server"))
+            missing.Add(new("redis-server", "redis-server", "REDIS_CONNECTION"));
+        if (options.Blobs && Absent("node"))
+            missing.Add(new("node", "nodejs", "BLOB_CONNECTION"));
+        if (options.Blobs && Absent("npm"))
+            missing.Add(new("npm", "npm", "BLOB_CONNECTION"));
+        return missing;
+
+        bool Absent(string name) => Tools.Find(name, path) is null;
+    }
+
+    internal static string Explain(IReadOnlyList<MissingTool> missing)
+    {
+        var settings = missing.Where(tool => tool.Setting is not null).Select(tool => tool.Setting).Distinct().ToList();
+        return $"Missing: {string.Join(", ", missing.Select(tool => tool.Name))}. Install with `sudo apt-get install {string.Join(' ', missing.Select(tool => tool.Package).Distinct())}`"
+            + (settings.Count == 0 ? "." : $", or set {string.Join(", ", settings)} to what runs elsewhere.");
+    }
+}
