@@ -14,14 +14,16 @@ internal static class MissingTools
     public static void InstallOrExplain(StackOptions options, Action<string> progress)
     {
         // As root on Debian or Ubuntu. One run for all: two at once would wait for each other's lock.
-        if (Find(options) is { Count: > 0 } missing && Environment.IsPrivilegedProcess && Tools.Find("apt-get") is { } apt)
+        if (Find(options) is { Count: > 0 } missing && Environment.IsPrivilegedProcess && Tools.Find("apt-get") is not null)
         {
-            progress($"Installing {string.Join(", ", missing.Select(tool => tool.Package))} with apt-get (you are root and they are missing)");
-            var environment = new Dictionary<string, string> { ["DEBIAN_FRONTEND"] = "noninteractive" };
-            Tools.Run("apt-get update", [apt, "update", "-qq"], environment: environment);
-            Tools.Run("apt-get install",
-                [apt, "install", "-y", "-qq", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120", .. missing.Select(tool => tool.Package).Distinct()],
-                environment: environment);
+            var packages = missing.Select(tool => tool.Package).Distinct().ToList();
+            progress($"Installing {string.Join(", ", packages)} with apt-get (you are root and they are missing)");
+            // A session and a log of its own: an end of ours, also by Ctrl-C, must not break it off, because the next one would find half-configured packages.
+            Tools.Run("apt-get",
+            [
+                "setsid", "sh", "-c", """{ apt-get update -qq && apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"; } >"$0" 2>&1 || { cat "$0"; exit 1; }""",
+                Path.Combine(options.DataDirectory, "apt.log"), .. packages,
+            ], environment: new Dictionary<string, string> { ["DEBIAN_FRONTEND"] = "noninteractive" });
         }
         var left = Find(options);
         if (PostgresPrograms.NpmHasThem)

@@ -50,12 +50,12 @@ internal static partial class Tools
         if (!process.WaitForExit(TimeSpan.FromMinutes(10)))
         {
             process.Kill(entireProcessTree: true);
-            throw new LocalStackException($"{what}: {command[0]} did not end within ten minutes.");
+            throw new LocalStackException($"{what} did not end within ten minutes.");
         }
         process.WaitForExit();
         return process.ExitCode == 0
             ? string.Join('\n', output)
-            : throw new LocalStackException($"{what}: {string.Join(' ', command)} failed: {Complaint(output) ?? $"exit code {process.ExitCode}"}");
+            : throw new LocalStackException($"{what} failed: {Complaint(output) ?? $"exit code {process.ExitCode}"}");
     }
 
     /// <summary>The line of a program's output that says what is wrong: the first that says so in words, else the last.</summary>
