@@ -10,10 +10,14 @@ namespace FunctionsRegistry.LocalStack;
 internal static class AzuriteServer
 {
     private const string Account = "registry";
+    private const int OldestNode = 18;
 
     public static (ChildProcess Process, Dictionary<string, string?> Settings) Start(StackOptions options, Action<string> progress)
     {
         var node = Tools.Find("node")!;
+        var version = Tools.Run("node", [node, "--version"]);
+        if (!int.TryParse(version.TrimStart('v').Split('.')[0], out var major) || major < OldestNode)
+            throw new LocalStackException($"Azurite needs Node {OldestNode} or newer, and {node} is {version}: install a newer one, or set BLOB_CONNECTION to a storage account of yours.");
         var modules = NpmPackage.Install("azurite", progress);
         var data = options.PrivateFolder("azurite");
         var key = SecretFile.ReadOrCreate(Path.Combine(options.DataDirectory, "azurite.key"), () => Convert.ToBase64String(RandomNumberGenerator.GetBytes(64)));

@@ -66,7 +66,7 @@ internal sealed class ChildProcess : IDisposable
         if (!process._supervisor.WaitForExit(TimeSpan.FromMinutes(10)))
             throw process.Failed("did not end within ten minutes");
         if (process._supervisor.ExitCode != 0)
-            throw process.Failed($"failed: {Path.GetFileName(command[0])}");
+            throw process.Failed("failed");
     }
 
     /// <summary>Polls until the service answers.</summary>

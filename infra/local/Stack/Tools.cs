@@ -65,6 +65,6 @@ internal static partial class Tools
         return lines.Find(line => ErrorLine().IsMatch(line)) ?? lines.LastOrDefault();
     }
 
-    [GeneratedRegex(@"\b(error|fatal|panic)\b|^E: ", RegexOptions.IgnoreCase)]
+    [GeneratedRegex(@"(error|\bfatal|\bpanic)\b|^E: ", RegexOptions.IgnoreCase)]
     private static partial Regex ErrorLine();
 }

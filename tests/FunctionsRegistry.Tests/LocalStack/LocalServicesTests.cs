@@ -145,17 +145,20 @@ public sealed class LocalServicesTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Missing_programs_are_one_line_with_the_command_that_installs_them()
-    {
-        using var app = Process.Start(AppStart(new() { ["PATH"] = "/nonexistent", ["POSTGRES_HOST"] = "127.0.0.1" }))!;
-        var (output, errors) = (app.StandardOutput.ReadToEndAsync(), app.StandardError.ReadToEndAsync());
-        await app.WaitForExitAsync();
-
-        app.ExitCode.ShouldBe(1);
-        (await errors).ShouldBe(
+    public async Task Missing_programs_are_one_line_with_the_command_that_installs_them() =>
+        (await FailedStartAsync(new() { ["PATH"] = "/nonexistent", ["POSTGRES_HOST"] = "127.0.0.1" })).ShouldBe(
             "Missing: setsid, flock, redis-server, node, npm. Install with `sudo apt-get install util-linux redis-server nodejs npm`, "
             + "or set REDIS_CONNECTION, BLOB_CONNECTION to what runs elsewhere.\n");
-        (await output).ShouldBe("");
+
+    [Fact]
+    public async Task A_node_that_is_too_old_is_named_with_its_version()
+    {
+        var node = Path.Combine(Directory.CreateDirectory(_folder).FullName, "node");
+        await File.WriteAllTextAsync(node, "#!/bin/sh\necho v12.22.9\n", TestContext.Current.CancellationToken);
+        File.SetUnixFileMode(node, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+
+        (await FailedStartAsync(new() { ["PATH"] = $"{_folder}:{Environment.GetEnvironmentVariable("PATH")}", ["POSTGRES_HOST"] = "127.0.0.1", ["REDIS_CONNECTION"] = "127.0.0.1:1" }))
+            .ShouldStartWith($"Azurite needs Node 18 or newer, and {node} is v12.22.9: ");
     }
 
     [Fact]
@@ -178,6 +181,7 @@ public sealed class LocalServicesTests : IAsyncDisposable
     [InlineData("LOG:  starting|FATAL:  could not create lock file|LOG:  shut down", "FATAL:  could not create lock file")]
     [InlineData("npm error code ENOSPC|npm error A complete log of this run is elsewhere", "npm error code ENOSPC")]
     [InlineData("node:internal/errors:496|  throw e;||Error: listen EADDRINUSE|    at Server", "Error: listen EADDRINUSE")]
+    [InlineData("/x/main.js:7|  a ??= b|SyntaxError: Unexpected token '??='|", "SyntaxError: Unexpected token '??='")]
     [InlineData("Reading package lists...|E: Unable to locate package x", "E: Unable to locate package x")]
     [InlineData("one|two|", "two")]
     [InlineData("", null)]
@@ -226,6 +230,18 @@ public sealed class LocalServicesTests : IAsyncDisposable
             return app;
         }
         throw new InvalidOperationException($"The app did not start: {string.Join(" | ", lines)} {await app.StandardError.ReadToEndAsync()}");
+    }
+
+    // What an app says that cannot start: one line.
+    private async Task<string> FailedStartAsync(Dictionary<string, string> settings)
+    {
+        using var app = Process.Start(AppStart(settings))!;
+        var (output, errors) = (app.StandardOutput.ReadToEndAsync(), app.StandardError.ReadToEndAsync());
+        await app.WaitForExitAsync();
+        app.ExitCode.ShouldBe(1);
+        (await output).ShouldBe("");
+        (await errors).Trim().ShouldNotContain("\n");
+        return await errors;
     }
 
     private ProcessStartInfo AppStart(Dictionary<string, string> settings)
