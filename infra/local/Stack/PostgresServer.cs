@@ -71,8 +71,9 @@ internal static class PostgresServer
         SecretFile.ReadOrCreate(passwordFile, () => password);
         if (prefix.Count > 0)
             Run("chown", PostgresUser.Name, fresh, passwordFile);
+        // Order by code point, the same on every machine; letters as Unicode has them, because in plain C neither lower() nor trigrams know those beyond ASCII.
         Run([
-            .. prefix, Path.Combine(programs, "initdb"), "-D", fresh, "-U", Role, "-A", "scram-sha-256", $"--pwfile={passwordFile}", "-E", "UTF8", "--locale=C",
+            .. prefix, Path.Combine(programs, "initdb"), "-D", fresh, "-U", Role, "-A", "scram-sha-256", $"--pwfile={passwordFile}", "-E", "UTF8", "--lc-collate=C", "--lc-ctype=C.UTF-8",
             .. options.Fsync ? (string[])[] : ["--no-sync"],
         ]);
         File.Delete(passwordFile);

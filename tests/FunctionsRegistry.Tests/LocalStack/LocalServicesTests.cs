@@ -33,7 +33,8 @@ public sealed class LocalServicesTests : IAsyncDisposable
         using var second = LocalServices.Start(options, _ => { });
         (await ExecuteAsync(second, "SELECT x FROM kept")).ShouldBe(42);
         Redis(second, "INCR calls").ShouldBe(":2");
-        ((string)(await ExecuteAsync(second, "SHOW listen_addresses"))!).ShouldBe("127.0.0.1");
+        (await ExecuteAsync(second, "SHOW listen_addresses")).ShouldBe("127.0.0.1");
+        (await ExecuteAsync(second, "SELECT lower('ÀÉ') || (SELECT string_agg(x, '' ORDER BY x) FROM unnest(ARRAY['b', 'a', 'B', 'é']) x)")).ShouldBe("àéBabé");
     }
 
     [Fact]
@@ -44,23 +45,6 @@ public sealed class LocalServicesTests : IAsyncDisposable
 
         Should.Throw<LocalStackException>(() => LocalServices.Start(options, _ => { })).Message
             .ShouldContain($"Process {Environment.ProcessId} already runs services in {_folder}");
-    }
-
-    [Fact]
-    public async Task An_app_that_is_killed_takes_its_services_with_it_and_the_next_start_works()
-    {
-        for (var round = 0; round < 2; round++)
-        {
-            using var app = await StartAppAsync();
-            ProcessesIn(_folder).Count.ShouldBeGreaterThanOrEqualTo(3);
-
-            app.Kill();
-
-            // The second start comes at once, while the first one's services may still be ending.
-            if (round == 0)
-                continue;
-            await UntilAsync(() => ProcessesIn(_folder).Count == 0);
-        }
     }
 
     [Fact]
@@ -76,22 +60,20 @@ public sealed class LocalServicesTests : IAsyncDisposable
         await UntilAsync(() => ProcessesIn(_folder).Count == 0);
     }
 
-    [Theory]
-    [InlineData("creating a cluster", "Redis is ready", "PostgreSQL is ready")]
-    [InlineData("PostgreSQL is ready", "creating a cluster", "creating a cluster")]
-    public async Task An_app_that_is_killed_while_it_starts_does_not_spoil_the_next_start(params string[] moments)
+    [Fact]
+    public async Task An_app_that_is_killed_at_any_moment_takes_its_services_with_it_and_the_next_start_works()
     {
-        foreach (var moment in moments)
+        foreach (var moment in (string[])["creating a cluster", "Redis is ready", "PostgreSQL is ready", "is ready: http"])
         {
-            // A cluster is created once: at a later start that line does not come, and the app is killed when it is ready.
             using var app = await StartAppAsync(moment);
             await Task.Delay(Random.Shared.Next(300));
+            // The next start comes at once, while this one's services may still be ending.
             app.Kill();
             await app.WaitForExitAsync();
         }
 
         using var last = await StartAppAsync();
-        last.HasExited.ShouldBeFalse();
+        ProcessesIn(_folder).Count.ShouldBeGreaterThanOrEqualTo(3);
         last.Kill();
         await UntilAsync(() => ProcessesIn(_folder).Count == 0);
     }
@@ -301,7 +283,7 @@ public sealed class LocalServicesTests : IAsyncDisposable
         var clock = Stopwatch.StartNew();
         while (!holds())
         {
-            clock.Elapsed.TotalSeconds.ShouldBeLessThan(15);
+            clock.Elapsed.TotalSeconds.ShouldBeLessThan(60);
             await Task.Delay(50);
         }
     }
