@@ -17,7 +17,8 @@ internal static class AzuriteServer
         var node = Tools.Find("node")!;
         var version = Tools.Run("node", [node, "--version"]);
         if (!int.TryParse(version.TrimStart('v').Split('.')[0], out var major) || major < OldestNode)
-            throw new LocalStackException($"Azurite needs Node {OldestNode} or newer, and {node} is {version}: install a newer one, or set BLOB_CONNECTION to a storage account of yours.");
+            throw new LocalStackException(
+                $"Azurite needs Node {OldestNode} or newer, and {node} is {version}: install a newer one, or set BLOB_CONNECTION to a storage account of yours.");
         var modules = NpmPackage.Install("azurite", progress);
         var data = options.PrivateFolder("azurite");
         var key = SecretFile.ReadOrCreate(Path.Combine(options.DataDirectory, "azurite.key"), () => Convert.ToBase64String(RandomNumberGenerator.GetBytes(64)));

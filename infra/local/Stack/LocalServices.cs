@@ -26,7 +26,8 @@ public sealed class LocalServices : IDisposable
             return services;
         if (!OperatingSystem.IsLinux())
             throw new LocalStackException(
-                "Services are started for you on Linux only: run `docker compose -f infra/local/compose.yaml up -d --wait` and copy local.settings.sample.json to local.settings.json.");
+                "Services are started for you on Linux only: run `docker compose -f infra/local/compose.yaml up -d --wait` and copy local.settings.sample.json "
+                + "to local.settings.json.");
         try
         {
             services.StartAll(options, progress);
@@ -38,7 +39,8 @@ public sealed class LocalServices : IDisposable
             var first = exception is AggregateException { InnerExceptions: [var inner, ..] } ? inner : exception;
             throw first is LocalStackException or not (IOException or UnauthorizedAccessException)
                 ? first
-                : new LocalStackException($"Services cannot keep their data in {options.DataDirectory}: {first.Message.TrimEnd('.')}. Mend that, or choose another folder with Local__DataDirectory.");
+                : new LocalStackException(
+                    $"Services cannot keep their data in {options.DataDirectory}: {first.Message.TrimEnd('.')}. Mend that, or choose another folder with Local__DataDirectory.");
         }
     }
 

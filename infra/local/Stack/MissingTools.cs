@@ -13,23 +13,27 @@ internal static class MissingTools
     /// <exception cref="LocalStackException">Something is missing.</exception>
     public static void InstallOrExplain(StackOptions options, Action<string> progress)
     {
+        var missing = Find(options);
         // As root on Debian or Ubuntu. One run for all: two at once would wait for each other's lock.
-        if (Find(options) is { Count: > 0 } missing && Environment.IsPrivilegedProcess && Tools.Find("apt-get") is not null)
+        if (missing.Count > 0 && Environment.IsPrivilegedProcess && Tools.Find("apt-get") is not null)
         {
             var packages = missing.Select(tool => tool.Package).Distinct().ToList();
             progress($"Installing {string.Join(", ", packages)} with apt-get (you are root and they are missing)");
             // A session and a log of its own: an end of ours, also by Ctrl-C, must not break it off, because the next one would find half-configured packages.
             Tools.Run("apt-get",
             [
-                "setsid", "sh", "-c", """{ apt-get update -qq && apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"; } >"$0" 2>&1 || { cat "$0"; exit 1; }""",
+                "setsid", "sh", "-c",
+                """
+                { apt-get update -qq && apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"; } >"$0" 2>&1 || { cat "$0"; exit 1; }
+                """,
                 Path.Combine(options.DataDirectory, "apt.log"), .. packages,
             ], environment: new Dictionary<string, string> { ["DEBIAN_FRONTEND"] = "noninteractive" });
+            missing = Find(options);
         }
-        var left = Find(options);
         if (PostgresPrograms.NpmHasThem)
-            left.RemoveAll(tool => tool.Package == PostgresPrograms.Package);
-        if (left.Count > 0)
-            throw new LocalStackException(Explain(left));
+            missing.RemoveAll(tool => tool.Package == PostgresPrograms.Package);
+        if (missing.Count > 0)
+            throw new LocalStackException(Explain(missing));
     }
 
     internal static List<MissingTool> Find(StackOptions options, string? path = null, string distribution = PostgresPrograms.Distribution)
@@ -51,7 +55,8 @@ internal static class MissingTools
     internal static string Explain(IReadOnlyList<MissingTool> missing)
     {
         var settings = missing.Where(tool => tool.Setting is not null).Select(tool => tool.Setting).Distinct().ToList();
-        return $"Missing: {string.Join(", ", missing.Select(tool => tool.Name))}. Install with `sudo apt-get install {string.Join(' ', missing.Select(tool => tool.Package).Distinct())}`"
+        var packages = string.Join(' ', missing.Select(tool => tool.Package).Distinct());
+        return $"Missing: {string.Join(", ", missing.Select(tool => tool.Name))}. Install with `sudo apt-get install {packages}`"
             + (settings.Count == 0 ? "." : $", or set {string.Join(", ", settings)} to what runs elsewhere.");
     }
 }

