@@ -1,0 +1,3 @@
+namespace FunctionsRegistry.LocalRuntime.Durable;
+
+internal abstract class LocalDurableTaskClient() : DurableTaskClient("");
