@@ -52,6 +52,12 @@ public sealed partial class DagFileReader
             _faults.Add(new DagFault(_fileName, Math.Max(1, exception.Start.Line), $"not YAML: {(exception.InnerException ?? exception).Message}"));
             return null;
         }
+        catch (Exception exception) when (exception is InvalidOperationException or ArgumentException)
+        {
+            // The library's scanner gives up this way on some broken texts.
+            _faults.Add(new DagFault(_fileName, 1, $"not YAML: {exception.Message}"));
+            return null;
+        }
         if (document.Documents is not [{ RootNode: YamlMappingNode root }])
         {
             _faults.Add(new DagFault(_fileName, 1, "must be one mapping"));
