@@ -34,7 +34,7 @@ public sealed class FailOperator : IOperator
     public Task<OperatorResult> RunAsync(OperatorCall attempt, CancellationToken cancellationToken)
     {
         if (!attempt.Params.TryGetPropertyValue("when", out var when) || IsTrue(when))
-            throw new TaskFailedException(attempt.Params["message"]!.GetValue<string>());
+            throw new OperatorException(attempt.Params["message"]!.GetValue<string>());
         attempt.Log.Write("Nothing to fail for.");
         return Task.FromResult(new OperatorResult(null));
     }

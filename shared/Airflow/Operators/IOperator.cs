@@ -13,7 +13,7 @@ public interface IOperator
     IReadOnlyList<OperatorParameter> Parameters { get; }
 
     /// <summary>Executes one try.</summary>
-    /// <exception cref="TaskFailedException">The task's work cannot be done; the message is for the task's log.</exception>
+    /// <exception cref="OperatorException">The task's work cannot be done; the message is for the task's log.</exception>
     Task<OperatorResult> RunAsync(OperatorCall attempt, CancellationToken cancellationToken);
 
     /// <summary>What is wrong with a task beyond its single parameters, found when its file is read.</summary>
@@ -35,7 +35,7 @@ public sealed record OperatorCall(string Id, JsonObject Params, TaskLog Log);
 public sealed record OperatorResult(JsonNode? Output, IReadOnlyList<string>? Chosen = null, TimeSpan? Wait = null);
 
 /// <summary>A try that failed, for a reason that its DAG's owner should read.</summary>
-public sealed class TaskFailedException(string message) : Exception(message);
+public sealed class OperatorException(string message) : Exception(message);
 
 /// <summary>The log of one try; lines beyond 64 k characters are dropped.</summary>
 public sealed class TaskLog(TimeProvider time)
