@@ -250,7 +250,7 @@ public sealed class DagRunStore(NpgsqlDataSource database, TimeProvider time)
     {
         await using var command = database.CreateCommand("""
             UPDATE airflow.dag_runs r SET checked_at = $2
-            WHERE r.id IN (SELECT id FROM airflow.dag_runs WHERE state IN ('queued', 'running') AND state = 'running' AND checked_at < $1
+            WHERE r.id IN (SELECT id FROM airflow.dag_runs WHERE state = 'running' AND checked_at < $1
                 ORDER BY checked_at, id LIMIT $3 FOR UPDATE SKIP LOCKED)
             RETURNING r.id, r.generation, r.dag_id, r.version
             """);

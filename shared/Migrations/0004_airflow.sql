@@ -81,7 +81,7 @@ CREATE INDEX dag_runs_ended ON airflow.dag_runs (state, ended_at, id);
 CREATE INDEX dag_runs_run ON airflow.dag_runs (state, run_id, id);
 CREATE INDEX dag_runs_updated ON airflow.dag_runs (updated_at);
 -- For the sweeper.
-CREATE INDEX dag_runs_open ON airflow.dag_runs (checked_at) WHERE state IN ('queued', 'running');
+CREATE INDEX dag_runs_running ON airflow.dag_runs (checked_at) WHERE state = 'running';
 
 CREATE TABLE airflow.task_instances (
     run_id     bigint NOT NULL REFERENCES airflow.dag_runs ON DELETE CASCADE,
