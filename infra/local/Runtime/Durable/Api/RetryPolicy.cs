@@ -1,12 +1,10 @@
-using FunctionsRegistry.LocalRuntime.Durable;
-
 namespace FunctionsRegistry.LocalRuntime;
 
 /// <summary>Decides after a failure whether to try again; runs inside the replay, so it must be deterministic.</summary>
-public delegate bool RetryHandler(RetryContext retryContext);
+public delegate bool RetryHandler(Durable.RetryContext retryContext);
 
 /// <summary>As <see cref="RetryHandler"/>; may await tasks of the orchestration's context, such as a timer between attempts, and nothing else.</summary>
-public delegate Task<bool> AsyncRetryHandler(RetryContext retryContext);
+public delegate Task<bool> AsyncRetryHandler(Durable.RetryContext retryContext);
 
 /// <summary>How often and after which waits a failed task is tried again.</summary>
 public class RetryPolicy
