@@ -62,6 +62,9 @@ public static class AirflowErrors
     public static RegistryException BadOrder(string field) =>
         new(ErrorKind.BadRequest, $"Ordering with '{field}' is disallowed or the attribute does not exist on the model");
 
+    /// <summary>400: a range of dates with more runs than are cleared at once.</summary>
+    public static RegistryException TooManyRuns(int limit) => new(ErrorKind.BadRequest, $"More than {limit} runs are in this range of dates; send a smaller one.");
+
     /// <summary>400 of a query parameter.</summary>
     public static RegistryException BadParameter(string name, string mustBe) => CommonErrors.InvalidParameter(name, mustBe);
 

@@ -109,7 +109,21 @@ public sealed class DagStore(NpgsqlDataSource database, TimeProvider time)
         return await reader.ReadAsync(cancellationToken) ? (reader.GetString(0), reader.GetString(1)) : null;
     }
 
-    /// <summary>DAGs whose schedule is due, the longest due first; and says that a scheduler looked.</summary>
+    /// <summary>The text of a DAG's file, or null.</summary>
+    public async Task<string?> FindSourceAsync(string fileName, CancellationToken cancellationToken)
+    {
+        await using var command = database.CreateCommand("""
+            SELECT v.source FROM airflow.dags d JOIN airflow.dag_versions v ON v.dag_id = d.dag_id AND v.version = d.version
+            WHERE d.file_name = $1 ORDER BY d.is_active DESC, d.dag_id LIMIT 1
+            """);
+        command.Parameters.Add(new() { Value = fileName });
+        return await command.ExecuteScalarAsync(cancellationToken) as string;
+    }
+
+    /// <summary>
+    /// DAGs whose schedule is due, the longest due first; and says that a scheduler looked. A DAG whose runs wait already is not due: its schedule must not
+    /// pile up runs while one hangs.
+    /// </summary>
     public async Task<IReadOnlyList<Dag>> ListDueAsync(CancellationToken cancellationToken)
     {
         var now = time.GetUtcNow();
@@ -118,7 +132,7 @@ public sealed class DagStore(NpgsqlDataSource database, TimeProvider time)
         {
             Parameters = { new() { Value = now } },
         });
-        batch.BatchCommands.Add(new($"SELECT {Columns} FROM airflow.dags WHERE next_run_at <= $1 AND is_active AND NOT is_paused ORDER BY next_run_at, dag_id")
+        batch.BatchCommands.Add(new($"SELECT {Columns} FROM airflow.dags WHERE next_run_at <= $1 AND is_active AND NOT is_paused AND runs_queued = 0 ORDER BY next_run_at, dag_id")
         {
             Parameters = { new() { Value = now } },
         });
