@@ -1,4 +1,5 @@
 using System.Reflection;
+using FunctionsRegistry.LocalRuntime.Durable;
 using FunctionsRegistry.LocalRuntime.Http;
 using FunctionsRegistry.LocalRuntime.Timers;
 using FunctionsRegistry.LocalStack;
@@ -46,6 +47,8 @@ internal static class LocalHost
         web.Services.AddRouting();
         web.Services.AddSingleton(services => new HttpRouter(functions.Http, app.Settings.RoutePrefix, services.GetRequiredService<IInlineConstraintResolver>()));
         web.Services.AddSingleton<HttpDispatcher>();
+        if (functions.IsDurable)
+            DurableSetup.Add(web.Services, DurableOptions.Read(app.Settings, web.Configuration));
         web.Services.AddSingleton(TimerTable.Read(functions, web.Configuration));
         web.Services.AddHostedService<TimerService>();
         if (app.Failure.Services is { } started)
