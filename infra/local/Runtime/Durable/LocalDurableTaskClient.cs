@@ -42,7 +42,9 @@ internal sealed class LocalDurableTaskClient(ClientStore store, DurableWorker wo
         string instanceId, bool getInputsAndOutputs = false, CancellationToken cancellation = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(instanceId);
-        return store.FindAsync(instanceId, getInputsAndOutputs, getInputsAndOutputs, cancellation);
+        return InstanceIds.IsValid(instanceId)
+            ? store.FindAsync(instanceId, getInputsAndOutputs, getInputsAndOutputs, cancellation)
+            : Task.FromResult<OrchestrationMetadata?>(null);
     }
 
     public override AsyncPageable<OrchestrationMetadata> GetAllInstancesAsync(OrchestrationQuery? filter = null)
@@ -55,6 +57,8 @@ internal sealed class LocalDurableTaskClient(ClientStore store, DurableWorker wo
     public override async Task<PurgeResult> PurgeInstanceAsync(string instanceId, PurgeInstanceOptions? options = null, CancellationToken cancellation = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(instanceId);
+        if (!InstanceIds.IsValid(instanceId))
+            return new PurgeResult(0);
         cache.Remove(instanceId);
         return new PurgeResult(await store.PurgeAsync(instanceId, options is { Recursive: true }, cancellation));
     }
@@ -76,7 +80,7 @@ internal sealed class LocalDurableTaskClient(ClientStore store, DurableWorker wo
 
     public override async Task<string> RestartAsync(string instanceId, bool restartWithNewInstanceId = false, CancellationToken cancellation = default)
     {
-        var found = await store.FindAsync(instanceId, withInput: true, withOutput: false, cancellation)
+        var found = await GetInstanceAsync(instanceId, true, cancellation)
             ?? throw new ArgumentException($"There is no instance '{instanceId}'.", nameof(instanceId));
         if (!restartWithNewInstanceId && !found.IsCompleted)
             throw new InvalidOperationException($"The instance '{instanceId}' is {found.RuntimeStatus}: only one that is over can be restarted under its own id.");
@@ -97,6 +101,8 @@ internal sealed class LocalDurableTaskClient(ClientStore store, DurableWorker wo
         string instanceId, EventKind kind, string? name, string? payload, CancellationToken cancellationToken)
     {
         ArgumentException.ThrowIfNullOrEmpty(instanceId);
+        if (!InstanceIds.IsValid(instanceId))
+            return null;
         var status = await store.SendAsync(instanceId, kind, name, payload, worker.Now(), cancellationToken);
         if (status is { } known && !Instance.IsOverStatus(known))
             worker.Hint(instanceId);

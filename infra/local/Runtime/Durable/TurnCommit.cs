@@ -25,14 +25,16 @@ internal sealed class TurnCommit(NpgsqlBatch batch, ClaimedTurn turn, TurnResult
 
     // A taken id whose instance is not over fails the task, and so tells the parent.
     private const string CreateChildSql = """
-        WITH made AS (
+        WITH old AS (SELECT execution FROM durable.instances WHERE instance_id = $1),
+        made AS (
             INSERT INTO durable.instances AS i (
                 instance_id, execution, name, status, input, parent_id, parent_name, parent_execution, parent_task, created_at, start_at, updated_at)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $10)
             ON CONFLICT (instance_id) DO UPDATE SET execution = $2, name = $3, status = $4, turns = 0, input = $5, output = NULL, failure = NULL,
                 custom_status = NULL, parent_id = $6, parent_name = $7, parent_execution = $8, parent_task = $9, created_at = $10, start_at = $10,
                 updated_at = $10, locked_by = NULL, attempts = 0
-            WHERE i.status = ANY($11) RETURNING 1)
+            WHERE i.status = ANY($11) RETURNING 1),
+        gone AS (DELETE FROM durable.history h USING old, made WHERE h.execution = old.execution)
         INSERT INTO durable.messages (instance_id, execution, kind, task, payload, due_at)
         SELECT CASE WHEN ok THEN $1 ELSE $6 END, CASE WHEN ok THEN $2 ELSE $8 END, CASE WHEN ok THEN 0 ELSE 8 END, CASE WHEN ok THEN NULL ELSE $9 END,
             CASE WHEN ok THEN NULL ELSE $12 END, $10

@@ -57,6 +57,8 @@ internal static class LocalHost
         var host = web.Build();
         // The container disposes what it made, last what it made first: the app's own services may still need these when they end.
         host.Services.GetService<LocalServices>();
+        if (functions.IsDurable)
+            host.Map(ManagementApi.Prefix, management => management.Run(host.Services.GetRequiredService<ManagementApi>().HandleAsync));
         host.Run(host.Services.GetRequiredService<HttpDispatcher>().DispatchAsync);
         return host;
     }
