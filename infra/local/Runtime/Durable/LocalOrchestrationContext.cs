@@ -165,6 +165,9 @@ internal static class InstanceIds
             throw new ArgumentException($"The instance id {problem}.", nameof(instanceId));
     }
 
+    /// <summary>Whether an instance may have it.</summary>
+    public static bool IsValid(string instanceId) => Problem(instanceId) is null;
+
     private static string? Problem(string instanceId) => instanceId switch
     {
         null or "" => "is empty",
