@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace FunctionsRegistry.Airflow;
 
 // What the orchestration and its activities say to each other. These records are in durable histories: only add members, with a default.
@@ -7,6 +9,7 @@ namespace FunctionsRegistry.Airflow;
 public sealed record DagRunRef(long RunId, int Generation, string DagId, string Version)
 {
     /// <summary>The orchestration's id, always the same for one generation of a run.</summary>
+    [JsonIgnore]
     public string InstanceId => $"dag-run-{RunId}-{Generation}";
 }
 

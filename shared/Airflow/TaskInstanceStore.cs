@@ -135,7 +135,7 @@ public sealed class TaskInstanceStore(NpgsqlDataSource database, TimeProvider ti
             """, attempt.Run.RunId, attempt.TaskId, attempt.Run.Generation));
         batch.BatchCommands.Add(Command(
             "SELECT task_id, output::text FROM airflow.task_instances WHERE run_id = $1 AND task_id = ANY ($2)", attempt.Run.RunId, outputsOf.ToArray()));
-        batch.BatchCommands.Add(Command("SELECT key, value FROM airflow.variables WHERE key = ANY ($1)", variables.ToArray()));
+        batch.BatchCommands.Add(Command("SELECT key, value FROM airflow.variables WHERE key = ANY ($1)", [variables.ToArray()]));
         await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
         await reader.NextResultAsync(cancellationToken);
         await reader.NextResultAsync(cancellationToken);
