@@ -31,6 +31,9 @@ public class AirflowApp(TestServices services) : RegistryApp(services)
     /// <summary>File name to text.</summary>
     protected virtual IReadOnlyDictionary<string, string> DagFiles => Chain;
 
+    /// <summary>Where the files are.</summary>
+    public string DagFolder => _folder;
+
     protected override IReadOnlyDictionary<string, string> Settings => new Dictionary<string, string> { ["Airflow:DagDirectory"] = _folder };
 
     public override async ValueTask InitializeAsync()
