@@ -79,7 +79,8 @@ public sealed class DagRunListStore(NpgsqlDataSource database)
         return command;
     }
 
-    // LIMIT and OFFSET are written into the text: with parameters the server plans for a tenth of the table and sorts it. Both are checked integers.
+    // Each scan is ordered and limited by itself: the server does not see that the scans of a plain UNION ALL are in order, and would sort the table. LIMIT and
+    // OFFSET are written into the text, because with parameters it plans for a tenth of the table. Both are checked integers.
     private static NpgsqlBatchCommand PageCommand(DagRunFilter filter)
     {
         var command = new NpgsqlBatchCommand();
@@ -94,7 +95,9 @@ public sealed class DagRunListStore(NpgsqlDataSource database)
                 // The index by id has the kind of trigger before it, which gives that order for free.
                 foreach (var trigger in column is "id" or "external_trigger" or "state" || (column == "dag_id" && dag.Length > 0) ? [" AND external_trigger", " AND NOT external_trigger"] : (string[])[""])
                 {
-                    sql.Append(first ? "" : " UNION ALL ").Append($"SELECT id, {column} AS k FROM airflow.dag_runs WHERE {dag}state = '{state.Name()}'{trigger}{where}");
+                    sql.Append(first ? "(" : " UNION ALL (").Append(
+                        $"SELECT id, {column} AS k FROM airflow.dag_runs WHERE {dag}state = '{state.Name()}'{trigger}{where} "
+                        + $"ORDER BY {column} {direction}, id {direction} LIMIT {filter.Offset + (long)filter.Limit})");
                     first = false;
                 }
         sql.Append($") u ORDER BY k {direction}, id {direction} LIMIT {filter.Limit} OFFSET {filter.Offset}) p ");
