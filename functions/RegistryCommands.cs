@@ -1,3 +1,4 @@
+using FunctionsRegistry.Airflow;
 using FunctionsRegistry.Postgres;
 using FunctionsRegistry.RateLimits;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -25,14 +26,14 @@ public static class RegistryCommands
             return 0;
         }
         // Option classes throw InvalidOperationException, with the setting's name, and the framework FormatException for a broken URL.
-        catch (Exception exception) when (exception is SchemaMismatchException or NpgsqlException or InvalidOperationException or FormatException)
+        catch (Exception exception) when (exception is SchemaMismatchException or NpgsqlException or DagFileException or InvalidOperationException or FormatException)
         {
             await Console.Error.WriteLineAsync($"Cannot start: {exception.Message}");
             return 1;
         }
     }
 
-    /// <summary>Brings the schema up to date, or checks it where migrating is a deployment step of its own; connects Redis.</summary>
+    /// <summary>Brings the schema up to date, or checks it where migrating is a deployment step of its own; connects Redis; reads the DAG files.</summary>
     public static async Task PrepareAsync(IHost host, CancellationToken cancellationToken)
     {
         var migrator = host.Services.GetRequiredService<Migrator>();
@@ -41,6 +42,7 @@ public static class RegistryCommands
         else
             await migrator.CheckAsync(cancellationToken);
         await host.Services.GetRequiredService<RedisConnection>().ConnectAsync(TimeSpan.FromSeconds(2));
+        await host.Services.GetRequiredService<DagCatalog>().LoadAsync(cancellationToken);
     }
 
     private static async Task<int> MigrateAsync(IHost host)
@@ -62,6 +64,7 @@ public static class RegistryCommands
 
             FunctionsRegistry is ready: {url}/
               agentx   curl {url}/agentx/api/v1/agents
+              airflow  curl -u airflow:airflow {url}/airflow/api/v1/dags
               health   curl {url}/health
             """);
     }

@@ -1,4 +1,7 @@
+using FunctionsRegistry.Airflow;
+using FunctionsRegistry.Airflow.Operators;
 using FunctionsRegistry.Blobs;
+using FunctionsRegistry.Functions.Airflow;
 using FunctionsRegistry.Functions.Http;
 using FunctionsRegistry.Functions.Marketplace;
 using FunctionsRegistry.Functions.Platform;
@@ -20,6 +23,7 @@ public static class RegistryServices
         AddMiddleware(builder);
         AddShared(builder.Services, builder.Configuration);
         AddMarketplace(builder.Services, builder.Configuration);
+        AddAirflow(builder.Services, builder.Configuration);
     }
 
     private static void AddMiddleware(FunctionsApplicationBuilder builder)
@@ -69,5 +73,38 @@ public static class RegistryServices
         services.AddSingleton<AccountService>();
         services.AddSingleton<TelemetryStore>();
         services.AddSingleton<TelemetryService>();
+    }
+
+    private static void AddAirflow(IServiceCollection services, IConfiguration configuration)
+    {
+        var options = AirflowOptions.FromConfiguration(configuration, Path.Combine(AppContext.BaseDirectory, "dags"), RuntimeFlavour.IsLocal);
+        services.AddSingleton(options);
+        services.AddHttpClient(HttpOperator.ClientName, client => client.Timeout = Timeout.InfiniteTimeSpan)
+            .ConfigurePrimaryHttpMessageHandler(() => OutboundConnections.CreateHandler(options.AllowedPrivate))
+            // Its own log lines would hold URLs with their queries.
+            .RemoveAllLoggers();
+        services.AddSingleton<IAuthenticator, BasicAuthenticator>();
+        services.AddSingleton<IOperator, EchoOperator>();
+        services.AddSingleton<IOperator, FailOperator>();
+        services.AddSingleton<IOperator, WaitOperator>();
+        services.AddSingleton<IOperator, BranchOperator>();
+        services.AddSingleton<IOperator, HttpOperator>();
+        services.AddSingleton<IOperator, CheckServicesOperator>();
+        services.AddSingleton<IOperator, CollectMetricsOperator>();
+        services.AddSingleton<DagStore>();
+        services.AddSingleton<DagRunStore>();
+        services.AddSingleton<DagRunListStore>();
+        services.AddSingleton<TaskInstanceStore>();
+        services.AddSingleton<ResourceStore>();
+        services.AddSingleton<DagCatalog>();
+        services.AddSingleton<DagRunService>();
+        services.AddSingleton<TaskRunner>();
+        services.AddSingleton<DagRunStarter>();
+        // The compatible routes call the same functions.
+        services.AddSingleton<DagFunctions>();
+        services.AddSingleton<DagRunFunctions>();
+        services.AddSingleton<TaskInstanceFunctions>();
+        services.AddSingleton<ResourceFunctions>();
+        services.AddSingleton<MonitorFunctions>();
     }
 }

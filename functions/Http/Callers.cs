@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using System.Text;
 using FunctionsRegistry.Errors;
+using FunctionsRegistry.Functions.Airflow;
 using FunctionsRegistry.RateLimits;
 
 namespace FunctionsRegistry.Functions.Http;
@@ -119,7 +120,7 @@ public sealed class RequireCallerMiddleware : IFunctionsWorkerMiddleware
     public Task Invoke(FunctionContext context, FunctionExecutionDelegate next)
     {
         if (FunctionRules.Of(context) is { IsHttp: true, IsPublic: false } && context.GetHttpContext() is { } http && http.GetState().Caller is null)
-            throw CommonErrors.AuthenticationRequired();
+            throw http.GetState().Family == Family.Airflow ? BasicAuthenticator.Refuse(http.Request) : CommonErrors.AuthenticationRequired();
         return next(context);
     }
 }

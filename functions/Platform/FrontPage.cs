@@ -9,6 +9,7 @@ internal static class FrontPage
     private static readonly (string Name, string Prefix, string Try)[] s_contracts =
     [
         ("Agent marketplace (agentx)", "/agentx", "/agentx/api/v1/agents"),
+        ("Airflow (DEAN)", "/airflow", "/airflow/health"),
     ];
 
     /// <summary>Renders the present state.</summary>

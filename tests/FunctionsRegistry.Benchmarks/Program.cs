@@ -1,6 +1,21 @@
 using FunctionsRegistry.Benchmarks;
 
 // dotnet run -c Release --project tests/FunctionsRegistry.Benchmarks -- [agents] [seconds]
+// dotnet run -c Release --project tests/FunctionsRegistry.Benchmarks -- durable [seconds]
+// dotnet run -c Release --project tests/FunctionsRegistry.Benchmarks -- airflow [runs]
+if (args is ["airflow", ..])
+{
+    await using var airflow = await AirflowBench.StartAsync();
+    await airflow.FillAsync(args.Length > 1 ? int.Parse(args[1]) : 1_000_000);
+    await airflow.RunAsync();
+    return 0;
+}
+if (args is ["durable", ..])
+{
+    await using var durable = await DurableBench.StartAsync();
+    await durable.RunAsync(TimeSpan.FromSeconds(args.Length > 1 ? int.Parse(args[1]) : 5));
+    return 0;
+}
 var agents = args.Length > 0 ? int.Parse(args[0]) : 10_000;
 var seconds = args.Length > 1 ? int.Parse(args[1]) : 5;
 await using var bench = await MarketplaceBench.StartAsync();
