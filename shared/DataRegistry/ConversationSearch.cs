@@ -1,0 +1,106 @@
+using System.Globalization;
+using System.Text;
+
+namespace FunctionsRegistry.DataRegistry;
+
+/// <summary>
+/// Finds conversations by their titles and by what was said in them: those whose title holds every word that was typed (anywhere, as the original
+/// does) or that have a message with all of them (by stem, the last also as a beginning). Titles come before messages, then the better matching
+/// messages, then the newer conversation.
+/// </summary>
+public sealed class ConversationSearch(RegistryDatabase database)
+{
+    // A frequent word must not cost more than a rare one: so many matches are looked at and no more.
+    private const int MaxTitles = 10_000;
+    private const int MaxMessages = 3_000;
+    private const int MaxWalked = 5_000;
+
+    /// <summary>A part of the ranked matches.</summary>
+    public Task<List<Conversation>> FindAsync(string text, int skip, int limit, CancellationToken cancellationToken)
+    {
+        var query = ConversationQuery.Parse(text);
+        var patterns = query.TitlePatterns;
+        var conditions = string.Join(" AND ", patterns.Select((_, index) => $"title ILIKE ${index + 6}"));
+        // A pattern of two letters has no trigrams, so the index cannot help; a walk from the newest meets enough titles soon where there are many.
+        var titles = query.HasTrigrams
+            ? $"SELECT id, created_at FROM dhg.conversations WHERE {conditions} LIMIT {MaxTitles}"
+            : $"SELECT id, created_at FROM dhg.conversations WHERE {conditions} ORDER BY created_at DESC, id DESC LIMIT 500";
+        // More matches than are looked at: the index gives any of them, so the newest messages are walked as well, where a frequent word is met soon.
+        var sql = $"""
+            WITH query AS (SELECT to_tsquery('pg_catalog.english', $1) AS words),
+            titles AS MATERIALIZED (SELECT id FROM ({titles}) t ORDER BY created_at DESC, id DESC LIMIT 1000),
+            hits AS MATERIALIZED (SELECT id, conversation_id, rank FROM dhg.find_messages((SELECT words FROM query), {MaxMessages})),
+            walked AS MATERIALIZED (
+                SELECT id, conversation_id, ts_rank(search, (SELECT words FROM query)) AS rank FROM (
+                    SELECT id, conversation_id, search FROM dhg.messages WHERE (SELECT count(*) FROM hits) = {MaxMessages}
+                    ORDER BY created_at DESC, id DESC LIMIT {MaxWalked}) m
+                WHERE search @@ (SELECT words FROM query)),
+            messages AS (
+                SELECT conversation_id AS id, sum(rank) AS rank FROM (SELECT * FROM hits UNION SELECT * FROM walked) m GROUP BY conversation_id),
+            found AS (
+                SELECT id, max(title) AS title, max(rank) AS rank FROM (
+                    SELECT id, 1 AS title, 0 AS rank FROM titles UNION ALL SELECT id, 0, rank FROM messages) f
+                GROUP BY id),
+            page AS (
+                SELECT t.*, f.title AS in_title, (t.title ILIKE $2)::int + (lower(t.title) = lower($3))::int AS as_typed, f.rank
+                FROM found f JOIN dhg.conversations t ON t.id = f.id
+                ORDER BY in_title DESC, as_typed DESC, rank DESC, t.created_at DESC, t.id DESC LIMIT $4 OFFSET $5)
+            SELECT {ConversationStore.ConversationColumns} FROM page t ORDER BY in_title DESC, as_typed DESC, rank DESC, t.created_at DESC, t.id DESC
+            """;
+        return database.ReadAsync("search_conversations", sql, ConversationStore.ReadConversation, cancellationToken,
+            [query.TsQuery, query.AsTyped, text, limit, skip, .. patterns]);
+    }
+}
+
+/// <summary>What was typed, as the database needs it.</summary>
+/// <param name="TsQuery">All words; well-formed whatever was typed, empty where there is no word.</param>
+/// <param name="AsTyped">An ILIKE pattern of the whole text, its wildcards escaped.</param>
+/// <param name="TitlePatterns">An ILIKE pattern per word, or <paramref name="AsTyped"/> where there is no word.</param>
+/// <param name="HasTrigrams">Whether a trigram index finds one of the patterns.</param>
+public sealed record ConversationQuery(string TsQuery, string AsTyped, IReadOnlyList<string> TitlePatterns, bool HasTrigrams)
+{
+    private const int MaxWords = 16;
+
+    /// <summary>Splits where <c>dhg.words</c> does: at everything that is no letter and no digit.</summary>
+    public static ConversationQuery Parse(string text)
+    {
+        var words = Words(text);
+        var asTyped = Pattern(text.Trim());
+        return new ConversationQuery(
+            words.Count == 0 ? "" : string.Join(" & ", words) + ":*",
+            asTyped,
+            words.Count == 0 ? [asTyped] : [.. words.Select(Pattern)],
+            words.Any(word => new StringInfo(word).LengthInTextElements >= 3));
+    }
+
+    private static string Pattern(string text)
+    {
+        var pattern = new StringBuilder("%", text.Length + 2);
+        foreach (var c in text)
+            pattern.Append(c is '%' or '_' or '\\' ? $"\\{c}" : c.ToString());
+        return pattern.Append('%').ToString();
+    }
+
+    private static List<string> Words(string text)
+    {
+        var words = new List<string>();
+        var word = new StringBuilder();
+        foreach (var rune in text.EnumerateRunes())
+        {
+            // A mark belongs to the letter before it.
+            if (Rune.IsLetterOrDigit(rune) || (word.Length > 0 && Rune.GetUnicodeCategory(rune) is UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark))
+                word.Append(rune.ToString());
+            else
+                End();
+        }
+        End();
+        return words;
+
+        void End()
+        {
+            if (word.Length > 0 && words.Count < MaxWords)
+                words.Add(word.ToString());
+            word.Clear();
+        }
+    }
+}
