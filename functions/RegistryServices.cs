@@ -1,4 +1,5 @@
 using FunctionsRegistry.Blobs;
+using FunctionsRegistry.Functions.DataRegistry;
 using FunctionsRegistry.Functions.Http;
 using FunctionsRegistry.Functions.Marketplace;
 using FunctionsRegistry.Functions.Platform;
@@ -20,6 +21,7 @@ public static class RegistryServices
         AddMiddleware(builder);
         AddShared(builder.Services, builder.Configuration);
         AddMarketplace(builder.Services, builder.Configuration);
+        builder.Services.AddDataRegistry(builder.Configuration);
     }
 
     private static void AddMiddleware(FunctionsApplicationBuilder builder)

@@ -94,8 +94,8 @@ public sealed class AgentDirectoryStore(RegistryDatabase database, DataRegistryO
                 AND ($3::float8 IS NULL OR coalesce(models, '{}') = '{}' OR EXISTS (
                     SELECT 1 FROM jsonb_each(models) m
                     WHERE ($2 AND m.value -> 'local' = 'true')
-                        OR (coalesce(jsonb_path_query_first(m.value, '$.cost.input.double()')::float8, 0)
-                            + coalesce(jsonb_path_query_first(m.value, '$.cost.output.double()')::float8, 0)) / 2 <= $3))
+                        OR (coalesce(jsonb_path_query_first(m.value, '$.cost.input ? (@.type() == "number")')::float8, 0)
+                            + coalesce(jsonb_path_query_first(m.value, '$.cost.output ? (@.type() == "number")')::float8, 0)) / 2 <= $3))
             ORDER BY id LIMIT 1000
             """;
         var found = await database.ReadAsync("discover_agents", Sql, ReadCounted, cancellationToken, search.Capability, search.PreferLocal, search.MaxCost,

@@ -189,6 +189,44 @@ public sealed record ResearchListResponse(IReadOnlyList<ResearchRequest> Request
 /// <summary>Spec: GET /api/v1/ws/status, of this process.</summary>
 public sealed record SocketStatusResponse(int ActiveConnections, int Sessions);
 
+/// <summary>One frame of the WebSocket, in either direction.</summary>
+public sealed record SocketMessage(string Type, RawJson Data);
+
+/// <summary>connection.ack.</summary>
+public sealed record SocketAcknowledgement(string SessionId, string ServerVersion, IReadOnlyList<string> Capabilities);
+
+/// <summary>error; details are the faults of a refused request.</summary>
+public sealed record SocketError(
+    string Code, string Message, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<SocketFault>? Details = null);
+
+/// <summary>One fault of a refused request.</summary>
+public sealed record SocketFault(string Loc, string Msg, string Type);
+
+/// <summary>request.accepted; the estimate in seconds is null where no such request was ever completed.</summary>
+public sealed record SocketRequestAccepted(string RequestId, double? EstimatedTime);
+
+/// <summary>request.cancelled.</summary>
+public sealed record SocketRequestCancelled(string RequestId);
+
+/// <summary>agent.status: a submitted request's status changed.</summary>
+public sealed record SocketAgentStatus(string RequestId, string Agent, string Status, string? Message);
+
+/// <summary>content.complete: a submitted request was completed.</summary>
+public sealed record SocketContentComplete(
+    string RequestId, string ContentId, string? Title, RawJson? OutputSummary, RawJson? ProcessingMetadata, SocketContentMetadata Metadata);
+
+/// <summary>Of content.complete.</summary>
+public sealed record SocketContentMetadata(DateTimeOffset? GeneratedAt, string Agent);
+
+/// <summary>request.failed: a submitted request failed.</summary>
+public sealed record SocketRequestFailed(string RequestId, string? Error);
+
+/// <summary>chat.response: says that the message arrived.</summary>
+public sealed record SocketChatResponse(string Content, string? RequestId);
+
+/// <summary>pong.</summary>
+public sealed record SocketPong;
+
 /// <summary>Serialisation of the data registry's wire records.</summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, Converters = [typeof(UtcTimeConverter)])]
 [JsonSerializable(typeof(MediaFile))]
@@ -225,6 +263,16 @@ public sealed record SocketStatusResponse(int ActiveConnections, int Sessions);
 [JsonSerializable(typeof(ResearchRequest))]
 [JsonSerializable(typeof(ResearchListResponse))]
 [JsonSerializable(typeof(SocketStatusResponse))]
+[JsonSerializable(typeof(SocketMessage))]
+[JsonSerializable(typeof(SocketAcknowledgement))]
+[JsonSerializable(typeof(SocketError))]
+[JsonSerializable(typeof(SocketRequestAccepted))]
+[JsonSerializable(typeof(SocketRequestCancelled))]
+[JsonSerializable(typeof(SocketAgentStatus))]
+[JsonSerializable(typeof(SocketContentComplete))]
+[JsonSerializable(typeof(SocketRequestFailed))]
+[JsonSerializable(typeof(SocketChatResponse))]
+[JsonSerializable(typeof(SocketPong))]
 public sealed partial class DataRegistryJson : JsonSerializerContext;
 
 /// <summary>Times as the original prints them: UTC with a Z, six digits of a second or none.</summary>

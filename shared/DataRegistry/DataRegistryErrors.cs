@@ -47,6 +47,10 @@ public static class DataRegistryErrors
     /// <summary>409: conversation_id belongs to another conversation.</summary>
     public static RegistryException ConversationExists(string? id) => new(ErrorKind.Conflict, $"A conversation with conversation_id '{id}' already exists");
 
+    /// <summary>503: Dhg__MaxSockets are open.</summary>
+    public static RegistryException TooManySockets() =>
+        new(ErrorKind.Unavailable, "Too many WebSockets are open.", retryAfter: TimeSpan.FromSeconds(30));
+
     /// <summary>503 of the health check; why is in the log, not in a public answer.</summary>
     public static RegistryException DatabaseUnavailable(Exception cause) =>
         new(ErrorKind.Unavailable, "Database unavailable", retryAfter: Postgres.PostgresErrors.RetryAfter, innerException: cause);

@@ -93,6 +93,17 @@ public sealed class ResearchStore(RegistryDatabase database, TimeProvider time)
             ?? throw DataRegistryErrors.ResearchRequestNotFound();
     }
 
+    /// <summary>Fails a request that is not over yet; null where there is none, or it is over.</summary>
+    public Task<ResearchRequest?> CancelAsync(string id, CancellationToken cancellationToken)
+    {
+        const string Sql = $"""
+            UPDATE dhg.research_requests SET status = 'failed', error_message = 'Cancelled by the client',
+                completed_at = $2::timestamptz AT TIME ZONE 'UTC', updated_at = $2::timestamptz AT TIME ZONE 'UTC'
+            WHERE request_id = $1 AND status IN ('pending', 'running') RETURNING {Columns}
+            """;
+        return database.WriteAsync("cancel_research_request", Sql, Read, cancellationToken, id, time.GetUtcNow());
+    }
+
     /// <summary>Deletes a request.</summary>
     /// <exception cref="RegistryException">404: no such request.</exception>
     public async Task DeleteAsync(string id, CancellationToken cancellationToken) => _ = await database.WriteAsync(
