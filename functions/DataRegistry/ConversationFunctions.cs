@@ -33,9 +33,9 @@ public sealed class ConversationFunctions(ConversationStore store, ConversationS
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/search")] HttpRequest request, CancellationToken cancellationToken)
     {
         var query = FieldReader.OfQuery(request);
-        var text = query.Text("q", maxLength: 1_000);
+        var text = query.Text("q", 1, 1_000);
         var (skip, limit) = (query.WholeNumber("skip", 0, 0, DeepestMatch), query.WholeNumber("limit", 50, 0, int.MaxValue));
-        if (query.Has("q") && string.IsNullOrWhiteSpace(text))
+        if (text.Length > 0 && string.IsNullOrWhiteSpace(text))
             query.Fault("q", "ensure this value has at least 1 characters", "value_error.any_str.min_length");
         query.ThrowIfFaulty();
         var found = await search.FindAsync(text.Trim(), skip, Math.Min(limit, RegistryRequests.MaxListed), cancellationToken);

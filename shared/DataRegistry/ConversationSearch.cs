@@ -4,9 +4,9 @@ using System.Text;
 namespace FunctionsRegistry.DataRegistry;
 
 /// <summary>
-/// Finds conversations by their titles and by what was said in them: those whose title holds every word that was typed (anywhere, as the original
-/// does) or that have a message with all of them (by stem, the last also as a beginning). Titles come before messages, then the better matching
-/// messages, then the newer conversation.
+/// Finds conversations by their titles and by what was said in them: those whose title holds every term that was typed (anywhere in it, as the original
+/// does) or that have a message with all of them (words by stem, the last also as a beginning; a term with punctuation as it was typed). Titles come
+/// before messages, then the better matching messages, then the newer conversation.
 /// </summary>
 public sealed class ConversationSearch(RegistryDatabase database)
 {
@@ -19,15 +19,16 @@ public sealed class ConversationSearch(RegistryDatabase database)
     public Task<List<Conversation>> FindAsync(string text, int skip, int limit, CancellationToken cancellationToken)
     {
         var query = ConversationQuery.Parse(text);
-        var patterns = query.TitlePatterns;
-        var conditions = string.Join(" AND ", patterns.Select((_, index) => $"title ILIKE ${index + 6}"));
-        // A pattern of two letters has no trigrams, so the index cannot help; a walk from the newest meets enough titles soon where there are many.
+        object?[] values = [query.TsQuery, query.AsTyped, text, limit, skip, .. query.Terms, .. query.Literals];
+        var inTitle = Conditions("title", 6, query.Terms.Count);
+        var inMessage = Conditions("content", 6 + query.Terms.Count, query.Literals.Count);
+        // A term of two letters has no trigrams, so the index cannot help; a walk from the newest meets enough titles soon where there are many.
         var titles = query.HasTrigrams
-            ? $"SELECT id, created_at FROM dhg.conversations WHERE {conditions} LIMIT {MaxTitles}"
-            : $"SELECT id, created_at FROM dhg.conversations WHERE {conditions} ORDER BY created_at DESC, id DESC LIMIT 500";
+            ? $"SELECT id, created_at FROM dhg.conversations WHERE {inTitle} LIMIT {MaxTitles}"
+            : $"SELECT id, created_at FROM dhg.conversations WHERE {inTitle} ORDER BY created_at DESC, id DESC LIMIT 500";
         // More matches than are looked at: the index gives any of them, so the newest messages are walked as well, where a frequent word is met soon.
         var sql = $"""
-            WITH query AS (SELECT to_tsquery('pg_catalog.english', $1) AS words),
+            WITH query AS (SELECT to_tsquery('pg_catalog.english', dhg.fold($1)) AS words),
             titles AS MATERIALIZED (SELECT id FROM ({titles}) t ORDER BY created_at DESC, id DESC LIMIT 1000),
             hits AS MATERIALIZED (SELECT id, conversation_id, rank FROM dhg.find_messages((SELECT words FROM query), {MaxMessages})),
             walked AS MATERIALIZED (
@@ -35,42 +36,54 @@ public sealed class ConversationSearch(RegistryDatabase database)
                     SELECT id, conversation_id, search FROM dhg.messages WHERE (SELECT count(*) FROM hits) = {MaxMessages}
                     ORDER BY created_at DESC, id DESC LIMIT {MaxWalked}) m
                 WHERE search @@ (SELECT words FROM query)),
+            matches AS (SELECT * FROM hits UNION SELECT * FROM walked),
             messages AS (
-                SELECT conversation_id AS id, sum(rank) AS rank FROM (SELECT * FROM hits UNION SELECT * FROM walked) m GROUP BY conversation_id),
+                SELECT conversation_id AS id, sum(rank) AS rank
+                FROM {(query.Literals.Count == 0 ? "matches" : $"(SELECT f.* FROM matches f JOIN dhg.messages m ON m.id = f.id WHERE {inMessage}) m")}
+                GROUP BY conversation_id),
             found AS (
                 SELECT id, max(title) AS title, max(rank) AS rank FROM (
                     SELECT id, 1 AS title, 0 AS rank FROM titles UNION ALL SELECT id, 0, rank FROM messages) f
                 GROUP BY id),
             page AS (
-                SELECT t.*, f.title AS in_title, (t.title ILIKE $2)::int + (lower(t.title) = lower($3))::int AS as_typed, f.rank
+                SELECT t.*, f.title AS in_title, (dhg.fold(t.title) LIKE dhg.fold($2))::int + (dhg.fold(t.title) = dhg.fold($3))::int AS as_typed, f.rank
                 FROM found f JOIN dhg.conversations t ON t.id = f.id
                 ORDER BY in_title DESC, as_typed DESC, rank DESC, t.created_at DESC, t.id DESC LIMIT $4 OFFSET $5)
             SELECT {ConversationStore.ConversationColumns} FROM page t ORDER BY in_title DESC, as_typed DESC, rank DESC, t.created_at DESC, t.id DESC
             """;
-        return database.ReadAsync("search_conversations", sql, ConversationStore.ReadConversation, cancellationToken,
-            [query.TsQuery, query.AsTyped, text, limit, skip, .. patterns]);
+        return database.ReadAsync("search_conversations", sql, ConversationStore.ReadConversation, cancellationToken, values);
     }
+
+    private static string Conditions(string column, int first, int count) =>
+        string.Join(" AND ", Enumerable.Range(first, count).Select(number => $"dhg.fold({column}) LIKE dhg.fold(${number})"));
 }
 
 /// <summary>What was typed, as the database needs it.</summary>
 /// <param name="TsQuery">All words; well-formed whatever was typed, empty where there is no word.</param>
-/// <param name="AsTyped">An ILIKE pattern of the whole text, its wildcards escaped.</param>
-/// <param name="TitlePatterns">An ILIKE pattern per word, or <paramref name="AsTyped"/> where there is no word.</param>
-/// <param name="HasTrigrams">Whether a trigram index finds one of the patterns.</param>
-public sealed record ConversationQuery(string TsQuery, string AsTyped, IReadOnlyList<string> TitlePatterns, bool HasTrigrams)
+/// <param name="AsTyped">A LIKE pattern of the whole text, its wildcards escaped.</param>
+/// <param name="Terms">A LIKE pattern for each part between spaces.</param>
+/// <param name="Literals">Those of them with punctuation: a message must hold them as they are, because its words do not tell.</param>
+/// <param name="HasTrigrams">Whether a trigram index finds one of the terms.</param>
+public sealed record ConversationQuery(
+    string TsQuery, string AsTyped, IReadOnlyList<string> Terms, IReadOnlyList<string> Literals, bool HasTrigrams)
 {
-    private const int MaxWords = 16;
+    private const int MaxTerms = 16;
 
-    /// <summary>Splits where <c>dhg.words</c> does: at everything that is no letter and no digit.</summary>
+    // What people put around a word without meaning it.
+    private const string Surrounding = ".,;:!?\"'`()[]{}<>«»“”„…";
+
+    /// <summary>Splits into terms at white space, and these into words where <c>dhg.words</c> does: at what is no letter and no digit.</summary>
     public static ConversationQuery Parse(string text)
     {
-        var words = Words(text);
-        var asTyped = Pattern(text.Trim());
+        var terms = text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries).Take(MaxTerms)
+            .Select(term => term.Trim(Surrounding.ToCharArray()) is { Length: > 0 } inner ? inner : term).ToList();
+        var words = terms.SelectMany(Words).Take(MaxTerms).ToList();
         return new ConversationQuery(
             words.Count == 0 ? "" : string.Join(" & ", words) + ":*",
-            asTyped,
-            words.Count == 0 ? [asTyped] : [.. words.Select(Pattern)],
-            words.Any(word => new StringInfo(word).LengthInTextElements >= 3));
+            Pattern(text.Trim()),
+            [.. terms.Select(Pattern)],
+            [.. terms.Where(term => !Words(term).SequenceEqual([term])).Select(Pattern)],
+            words.Any(word => word.EnumerateRunes().Count() >= 3));
     }
 
     private static string Pattern(string text)
@@ -98,7 +111,7 @@ public sealed record ConversationQuery(string TsQuery, string AsTyped, IReadOnly
 
         void End()
         {
-            if (word.Length > 0 && words.Count < MaxWords)
+            if (word.Length > 0)
                 words.Add(word.ToString());
             word.Clear();
         }

@@ -92,13 +92,20 @@ CREATE TABLE dhg.conversations (
 CREATE INDEX conversations_newest ON dhg.conversations (created_at DESC, id DESC);
 CREATE INDEX conversations_project_id ON dhg.conversations (project_id, created_at DESC, id DESC);
 CREATE INDEX conversations_export_source ON dhg.conversations (export_source, created_at DESC, id DESC);
+
+-- Lower case in every script: a database of the C locale lowers nothing but A to Z by itself. Servers built without ICU do what they can.
+DO $do$ BEGIN
+    EXECUTE format('CREATE FUNCTION dhg.fold(content text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $f$ SELECT lower(content%s) $f$',
+        CASE WHEN EXISTS (SELECT 1 FROM pg_collation WHERE collname = 'und-x-icu') THEN ' COLLATE "und-x-icu"' ELSE '' END);
+END $do$;
+
 -- In place of the original's plain index, which 1,024 characters can be too long for.
-CREATE INDEX conversations_title_trigrams ON dhg.conversations USING gin (title gin_trgm_ops);
+CREATE INDEX conversations_title_trigrams ON dhg.conversations USING gin (dhg.fold(title) gin_trgm_ops);
 
 -- A text's words for searching. Punctuation ends a word: the parser would otherwise keep "lib/mail.py" and "api.example.com" whole, and
 -- nobody would find them by a part. Words end at 100,000 characters: a tsvector holds 1 MB, and a longer text must not be refused.
 CREATE FUNCTION dhg.words(content text) RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT to_tsvector('pg_catalog.english'::regconfig, translate(left(content, 100000), './\-_@:#&?=+*~%<>|''"()[]{},;!$^`', repeat(' ', 32)))
+    SELECT to_tsvector('pg_catalog.english'::regconfig, translate(dhg.fold(left(content, 100000)), './\-_@:#&?=+*~%<>|''"()[]{},;!$^`', repeat(' ', 32)))
 $$;
 
 CREATE TABLE dhg.messages (

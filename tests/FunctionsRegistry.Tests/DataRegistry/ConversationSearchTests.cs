@@ -53,6 +53,10 @@ public sealed class ConversationSearchTests(ConversationSearchTests.App app) : I
     [InlineData("_", "100% coverage_report")]
     [InlineData("0%", "100% coverage_report")]
     [InlineData("100% coverage_", "100% coverage_report")]
+    [InlineData("100%", "100% coverage_report")]
+    [InlineData("mail%sender", "")]
+    [InlineData("what?", "")]
+    [InlineData("\"containers\", see?", "Docker compose networks")]
     [InlineData("\\", "")]
     [InlineData("doc%er", "")]
     [InlineData("d_cker", "")]
@@ -110,7 +114,12 @@ public sealed class ConversationSearchTests(ConversationSearchTests.App app) : I
     public void A_query_splits_at_punctuation_and_ends_in_a_prefix()
     {
         ConversationQuery.Parse("a.b-c  d").TsQuery.ShouldBe("a & b & c & d:*");
-        ConversationQuery.Parse("--").ShouldBeEquivalentTo(new ConversationQuery("", "%--%", ["%--%"], false));
+        var dashes = ConversationQuery.Parse("--");
+        (dashes.TsQuery, dashes.AsTyped, dashes.Terms.Single(), dashes.HasTrigrams).ShouldBe(("", "%--%", "%--%", false));
+        var mixed = ConversationQuery.Parse("what's \"new\", 50% off?");
+        mixed.Terms.ShouldBe(["%what's%", "%new%", "%50\\%%", "%off%"]);
+        mixed.Literals.ShouldBe(["%what's%", "%50\\%%"]);
+        mixed.TsQuery.ShouldBe("what & s & new & 50 & off:*");
         ConversationQuery.Parse(" 50%_\\ ").AsTyped.ShouldBe("%50\\%\\_\\\\%");
         ConversationQuery.Parse("ab cde").HasTrigrams.ShouldBeTrue();
         ConversationQuery.Parse("ab cd").HasTrigrams.ShouldBeFalse();
@@ -122,7 +131,7 @@ public sealed class ConversationSearchTests(ConversationSearchTests.App app) : I
         var query = ConversationQuery.Parse(text ?? "");
         var words = query.TsQuery.Length == 0 ? [] : query.TsQuery[..^2].Split(" & ");
         return words.All(word => word.Length > 0 && word.All(c => char.IsLetterOrDigit(c) || char.IsSurrogate(c) || char.GetUnicodeCategory(c) is System.Globalization.UnicodeCategory.NonSpacingMark or System.Globalization.UnicodeCategory.SpacingCombiningMark))
-            && words.Length <= 16 && query.TitlePatterns.Count == Math.Max(1, words.Length) && query.TitlePatterns.All(pattern => pattern.StartsWith('%') && pattern.EndsWith('%'));
+            && words.Length <= 16 && query.Terms.Count <= 16 && query.Terms.Concat(query.Literals).All(pattern => pattern.StartsWith('%') && pattern.EndsWith('%'));
     }).QuickCheckThrowOnFailure();
 
     [Fact]

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using FunctionsRegistry.Tests.Support;
+using Npgsql;
 
 namespace FunctionsRegistry.Tests.DataRegistry;
 
@@ -66,13 +67,31 @@ public sealed class RegistryHealthTests(DataRegistryApp app) : IClassFixture<Dat
 /// <summary>With the database gone.</summary>
 public sealed class RegistryOutageTests(RegistryOutageTests.App app) : IClassFixture<RegistryOutageTests.App>
 {
-    public sealed class App(TestServices services) : DataRegistryApp(services);
+    public sealed class App(TestServices services) : DataRegistryApp(services)
+    {
+        public FaultProxy Postgres { get; } = new NpgsqlConnectionStringBuilder(services.Postgres) is var server
+            ? new FaultProxy(server.Host == "localhost" ? "127.0.0.1" : server.Host!, server.Port)
+            : throw new InvalidOperationException();
+
+        protected override IReadOnlyDictionary<string, string> Settings => new Dictionary<string, string>
+        {
+            ["POSTGRES_HOST"] = "127.0.0.1",
+            ["POSTGRES_PORT"] = Postgres.Port.ToString(),
+        };
+
+        public override async ValueTask DisposeAsync()
+        {
+            await base.DisposeAsync();
+            Postgres.Dispose();
+        }
+    }
 
     [Fact]
     public async Task Without_its_database_everything_is_503_and_counted_and_it_recovers()
     {
         await app.GetAsync("/media");
-        await using (var stopped = await StopAsync())
+        app.Postgres.Break();
+        try
         {
             using var health = await app.Client.GetAsync("/dhg/healthz");
             (await DataRegistryApp.ReadAsync(health, 503)).Text("detail").ShouldBe("Database unavailable");
@@ -83,22 +102,12 @@ public sealed class RegistryOutageTests(RegistryOutageTests.App app) : IClassFix
             metrics.ShouldContain("registry_errors_total{error_type=\"create_event_failed\"}");
             metrics.ShouldNotContain("registry_db_errors_total 0\n");
         }
+        finally
+        {
+            app.Postgres.Mend();
+        }
         await app.GetAsync("/media");
         (await app.Client.GetStringAsync("/dhg/healthz")).ShouldBe("OK");
-    }
-
-    // Nobody may connect, and whoever is connected is thrown out: what a client sees of a server that goes away.
-    private async Task<IAsyncDisposable> StopAsync()
-    {
-        var database = await app.ScalarAsync<string>("SELECT current_database()::text");
-        await app.Servers.ExecuteAsync($"ALTER DATABASE {database} ALLOW_CONNECTIONS false");
-        await app.Servers.ExecuteAsync($"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'");
-        return new Restart(() => app.Servers.ExecuteAsync($"ALTER DATABASE {database} ALLOW_CONNECTIONS true"));
-    }
-
-    private sealed class Restart(Func<Task> run) : IAsyncDisposable
-    {
-        public async ValueTask DisposeAsync() => await run();
     }
 }
 
