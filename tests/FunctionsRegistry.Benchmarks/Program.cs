@@ -1,6 +1,14 @@
 using FunctionsRegistry.Benchmarks;
 
 // dotnet run -c Release --project tests/FunctionsRegistry.Benchmarks -- [agents] [seconds]
+// dotnet run -c Release --project tests/FunctionsRegistry.Benchmarks -- dhg [conversations] [seconds]
+if (args is ["dhg", ..])
+{
+    await using var registry = await DataRegistryBench.StartAsync();
+    await registry.FillAsync(args.Length > 1 ? int.Parse(args[1]) : 100_000);
+    await registry.RunAsync(TimeSpan.FromSeconds(args.Length > 2 ? int.Parse(args[2]) : 5));
+    return 0;
+}
 var agents = args.Length > 0 ? int.Parse(args[0]) : 10_000;
 var seconds = args.Length > 1 ? int.Parse(args[1]) : 5;
 await using var bench = await MarketplaceBench.StartAsync();
