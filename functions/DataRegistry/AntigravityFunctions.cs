@@ -23,7 +23,8 @@ public sealed class AntigravityFunctions(AntigravityStore store)
         var part = query.Part("offset");
         var status = query.OptionalText("status");
         query.ThrowIfFaulty();
-        return RegistryRequests.Answer(request, await store.ListChatsAsync(part, status, cancellationToken), DataRegistryJson.Default.IReadOnlyListAntigravityChat);
+        var rows = await store.ListChatsAsync(part, status, cancellationToken);
+        return RegistryRequests.Answer(request, rows, DataRegistryJson.Default.IReadOnlyListAntigravityChat);
     }
 
     /// <summary>POST /antigravity/chats: creates or updates by conversation_id; 201 in both cases.</summary>
@@ -57,8 +58,8 @@ public sealed class AntigravityFunctions(AntigravityStore store)
     {
         var fields = await RequestBody.ReadFieldsAsync(request, cancellationToken);
         var patch = new ChatPatch(
-            fields.Change("title", AnyText), fields.Change("summary", AnyText), fields.Change("user_objective", AnyText), fields.OptionalInt("message_count", 0),
-            fields.OptionalInt("total_tokens", 0), fields.OptionalNumber("total_cost_usd", 0), fields.OptionalText("status", 1, 64),
+            fields.Change("title", AnyText), fields.Change("summary", AnyText), fields.Change("user_objective", AnyText),
+            fields.OptionalInt("message_count", 0), fields.OptionalInt("total_tokens", 0), fields.OptionalNumber("total_cost_usd", 0), fields.OptionalText("status", 1, 64),
             fields.Change("tags", (reader, name) => reader.Texts(name).ToArray()),
             fields.Change("processing_metadata", (reader, name) => reader.RawObject(name)));
         fields.ThrowIfFaulty();
@@ -93,8 +94,8 @@ public sealed class AntigravityFunctions(AntigravityStore store)
     {
         var fields = await RequestBody.ReadFieldsAsync(request, cancellationToken);
         var file = new NewAntigravityFile(
-            fields.Text("conversation_id", maxLength: MaxIdLength), fields.Text("file_path", maxLength: 4_096), fields.OptionalText("file_type", maxLength: 256),
-            fields.OptionalWholeNumber("file_size_bytes", 0, long.MaxValue), fields.OptionalText("artifact_type", maxLength: 256),
+            fields.Text("conversation_id", maxLength: MaxIdLength), fields.Text("file_path", maxLength: 4_096),
+            fields.OptionalText("file_type", maxLength: 256), fields.OptionalWholeNumber("file_size_bytes", 0, long.MaxValue), fields.OptionalText("artifact_type", maxLength: 256),
             fields.OptionalText("summary", maxLength: RegistryRequests.AnyLength), fields.RawObject("metadata"));
         fields.ThrowIfFaulty();
         return JsonBody.Create(await store.InsertFileAsync(file, cancellationToken), DataRegistryJson.Default.AntigravityFile, StatusCodes.Status201Created);
@@ -107,7 +108,8 @@ public sealed class AntigravityFunctions(AntigravityStore store)
         string fileId, CancellationToken cancellationToken)
     {
         var id = RegistryRequests.Id("file_id", fileId);
-        return JsonBody.Cacheable(await store.FindFileAsync(id, cancellationToken) ?? throw DataRegistryErrors.FileNotFound(id), DataRegistryJson.Default.AntigravityFile);
+        return JsonBody.Cacheable(
+            await store.FindFileAsync(id, cancellationToken) ?? throw DataRegistryErrors.FileNotFound(id), DataRegistryJson.Default.AntigravityFile);
     }
 
     private static string? AnyText(FieldReader fields, string name) => fields.OptionalText(name, maxLength: RegistryRequests.AnyLength);

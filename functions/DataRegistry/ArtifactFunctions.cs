@@ -30,8 +30,8 @@ public sealed class ArtifactFunctions(ConversationStore store)
     {
         var fields = await RequestBody.ReadFieldsAsync(request, cancellationToken);
         var artifact = new NewArtifact(
-            fields.Uuid("conversation_id"), fields.OptionalUuid("message_id"), fields.Text("title", maxLength: 512), fields.Text("artifact_type", maxLength: 64),
-            fields.OptionalText("language", maxLength: 64), fields.Text("content", maxLength: RegistryRequests.AnyLength),
+            fields.Uuid("conversation_id"), fields.OptionalUuid("message_id"), fields.Text("title", maxLength: 512),
+            fields.Text("artifact_type", maxLength: 64), fields.OptionalText("language", maxLength: 64), fields.Text("content", maxLength: RegistryRequests.AnyLength),
             fields.OptionalText("file_path", maxLength: 1024), fields.OptionalText("published_url", maxLength: 1024), fields.RawObject("meta_data"));
         fields.ThrowIfFaulty();
         return JsonBody.Create(await store.InsertArtifactAsync(artifact, cancellationToken), DataRegistryJson.Default.Artifact, StatusCodes.Status201Created);

@@ -62,7 +62,8 @@ public sealed class ConversationFunctions(ConversationStore store, ConversationS
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/{conversationId}")] HttpRequest request,
         string conversationId, CancellationToken cancellationToken) =>
         JsonBody.Cacheable(
-            await store.FindAsync(RegistryRequests.Id("conversation_id", conversationId), cancellationToken) ?? throw DataRegistryErrors.ConversationNotFound(),
+            await store.FindAsync(RegistryRequests.Id("conversation_id", conversationId), cancellationToken)
+                ?? throw DataRegistryErrors.ConversationNotFound(),
             DataRegistryJson.Default.Conversation);
 
     /// <summary>GET /messages/conversation/{conversation_id}: in their order; none where there is no such conversation.</summary>
@@ -71,7 +72,8 @@ public sealed class ConversationFunctions(ConversationStore store, ConversationS
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "dhg/api/v1/messages/conversation/{conversationId}")] HttpRequest request,
         string conversationId, CancellationToken cancellationToken) =>
         JsonBody.Cacheable(
-            await store.ListMessagesAsync(RegistryRequests.Id("conversation_id", conversationId), cancellationToken), DataRegistryJson.Default.IReadOnlyListMessage);
+            await store.ListMessagesAsync(RegistryRequests.Id("conversation_id", conversationId), cancellationToken),
+            DataRegistryJson.Default.IReadOnlyListMessage);
 
     private static NewMessage ReadMessage(FieldReader fields, int place) => new(
         fields.OptionalInt("message_index") ?? place, fields.Text("role", maxLength: 32), fields.Text("content", maxLength: RegistryRequests.AnyLength),

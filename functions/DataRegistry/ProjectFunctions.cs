@@ -30,7 +30,8 @@ public sealed class ProjectFunctions(ConversationStore store)
         var project = new NewProject(
             fields.Text("name", maxLength: 512), fields.OptionalText("project_id", maxLength: 256),
             fields.OptionalText("description", maxLength: RegistryRequests.AnyLength),
-            fields.OptionalText("custom_instructions", maxLength: RegistryRequests.AnyLength), fields.RawValue("knowledge_files"), fields.RawObject("meta_data"));
+            fields.OptionalText("custom_instructions", maxLength: RegistryRequests.AnyLength), fields.RawValue("knowledge_files"),
+            fields.RawObject("meta_data"));
         fields.ThrowIfFaulty();
         return JsonBody.Create(await store.InsertProjectAsync(project, cancellationToken), DataRegistryJson.Default.Project, StatusCodes.Status201Created);
     }

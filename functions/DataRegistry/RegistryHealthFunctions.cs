@@ -7,7 +7,8 @@ namespace FunctionsRegistry.Functions.DataRegistry;
 
 /// <summary>spec-dhg.md, "Health &amp; Metrics" and "WebSocket".</summary>
 [Contract(Family.Dhg)]
-public sealed class RegistryHealthFunctions(RegistryDatabase database, PrometheusMetrics metrics, ProcessMetrics process, RegistrySockets sockets, TimeProvider time)
+public sealed class RegistryHealthFunctions(
+    RegistryDatabase database, PrometheusMetrics metrics, ProcessMetrics process, RegistrySockets sockets, TimeProvider time)
 {
     private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(2);
     private readonly IReadOnlyList<string> _meters = [RegistryMetrics.MeterName, process.Meter];

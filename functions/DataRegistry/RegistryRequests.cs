@@ -24,7 +24,8 @@ internal static class RegistryRequests
     /// <exception cref="RegistryException">422: not a UUID.</exception>
     public static Guid Id(string name, string text) => Guid.TryParse(text, out var id)
         ? id
-        : throw new RegistryException(ErrorKind.Validation, "Validation failed", [new FieldError(["path", name], "value is not a valid uuid", "type_error.uuid")]);
+        : throw new RegistryException(
+            ErrorKind.Validation, "Validation failed", [new FieldError(["path", name], "value is not a valid uuid", "type_error.uuid")]);
 
     /// <summary>skip (or offset) and limit of a list, or our cursor. More than <see cref="MaxListed"/> rows are answered by that many.</summary>
     public static ListPart Part(this FieldReader query, string skip = "skip", int limit = 100)

@@ -112,7 +112,8 @@ internal sealed class RegistrySocketSession(WebSocket socket, Guid id, ResearchS
         var data = message.RequiredFields("data");
         var (content, requestId) = (data?.Text("content", maxLength: MaxFrameBytes), data?.OptionalText("request_id", maxLength: 255));
         message.ThrowIfFaulty();
-        return SendAsync("chat.response", new SocketChatResponse($"Received: {content}", requestId), DataRegistryJson.Default.SocketChatResponse, cancellationToken);
+        var answer = new SocketChatResponse($"Received: {content}", requestId);
+        return SendAsync("chat.response", answer, DataRegistryJson.Default.SocketChatResponse, cancellationToken);
     }
 
     private async Task SubmitAsync(FieldReader message, CancellationToken cancellationToken)
@@ -126,7 +127,8 @@ internal sealed class RegistrySocketSession(WebSocket socket, Guid id, ResearchS
         }
         var created = await research.InsertAsync(added!, cancellationToken);
         var estimate = await research.EstimateSecondsAsync(created.AgentType, cancellationToken);
-        await SendAsync("request.accepted", new SocketRequestAccepted(created.RequestId, estimate), DataRegistryJson.Default.SocketRequestAccepted, cancellationToken);
+        var answer = new SocketRequestAccepted(created.RequestId, estimate);
+        await SendAsync("request.accepted", answer, DataRegistryJson.Default.SocketRequestAccepted, cancellationToken);
         _followed[created.RequestId] = created.Status;
     }
 
@@ -172,7 +174,8 @@ internal sealed class RegistrySocketSession(WebSocket socket, Guid id, ResearchS
             if (request?.Status == status)
                 continue;
             // Deleted, or over: nothing more will come.
-            if (request is null or { Status: "completed" or "failed" } ? !_followed.TryRemove(requestId, out _) : !_followed.TryUpdate(requestId, request.Status, status))
+            var isOver = request is null or { Status: "completed" or "failed" };
+            if (!(isOver ? _followed.TryRemove(requestId, out _) : _followed.TryUpdate(requestId, request!.Status, status)))
                 continue;
             if (request is null)
                 await SendAsync("request.cancelled", new SocketRequestCancelled(requestId), DataRegistryJson.Default.SocketRequestCancelled, cancellationToken);
@@ -186,7 +189,8 @@ internal sealed class RegistrySocketSession(WebSocket socket, Guid id, ResearchS
         await SendAsync("agent.status", new SocketAgentStatus(request.RequestId, request.AgentType, request.Status, request.ErrorMessage),
             DataRegistryJson.Default.SocketAgentStatus, cancellationToken);
         if (request.Status == "failed")
-            await SendAsync("request.failed", new SocketRequestFailed(request.RequestId, request.ErrorMessage), DataRegistryJson.Default.SocketRequestFailed, cancellationToken);
+            await SendAsync("request.failed", new SocketRequestFailed(request.RequestId, request.ErrorMessage),
+                DataRegistryJson.Default.SocketRequestFailed, cancellationToken);
         else if (request.Status == "completed")
             await SendAsync(
                 "content.complete",
@@ -198,7 +202,9 @@ internal sealed class RegistrySocketSession(WebSocket socket, Guid id, ResearchS
     private static string? TopicOf(RawJson input)
     {
         var json = JsonElement.Parse(input.Text);
-        return json.ValueKind == JsonValueKind.Object && json.TryGetProperty("topic", out var topic) && topic.ValueKind == JsonValueKind.String ? topic.GetString() : null;
+        return json.ValueKind == JsonValueKind.Object && json.TryGetProperty("topic", out var topic) && topic.ValueKind == JsonValueKind.String
+            ? topic.GetString()
+            : null;
     }
 
     private Task SendErrorAsync(string code, string message, IReadOnlyList<SocketFault>? details, CancellationToken cancellationToken) =>

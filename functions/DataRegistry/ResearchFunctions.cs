@@ -43,7 +43,8 @@ public sealed class ResearchFunctions(ResearchStore store)
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/{requestId}")] HttpRequest request,
         string requestId, CancellationToken cancellationToken) =>
         JsonBody.Cacheable(
-            await store.FindAsync(requestId, cancellationToken) ?? throw DataRegistryErrors.ResearchRequestNotFound(), DataRegistryJson.Default.ResearchRequest);
+            await store.FindAsync(requestId, cancellationToken) ?? throw DataRegistryErrors.ResearchRequestNotFound(),
+            DataRegistryJson.Default.ResearchRequest);
 
     /// <summary>PATCH /research/requests/{request_id}: what the agent reports; null clears.</summary>
     [Function("dhg_research_update")]
@@ -107,6 +108,6 @@ public sealed class ResearchFunctions(ResearchStore store)
 
     private static ResearchProcessing? ReadProcessing(FieldReader fields, string name) =>
         fields.OptionalFields(name) is not { } sent ? null : new ResearchProcessing(
-            sent.OptionalText("model_used"), sent.OptionalInt("total_tokens"), sent.OptionalNumber("total_cost"), sent.OptionalNumber("processing_time_seconds"),
-            sent.OptionalInt("pubmed_results_count"), sent.OptionalInt("perplexity_results_count"));
+            sent.OptionalText("model_used"), sent.OptionalInt("total_tokens"), sent.OptionalNumber("total_cost"),
+            sent.OptionalNumber("processing_time_seconds"), sent.OptionalInt("pubmed_results_count"), sent.OptionalInt("perplexity_results_count"));
 }

@@ -29,10 +29,11 @@ public sealed class TranscriptFunctions(MediaStore store)
         var fields = await RequestBody.ReadFieldsAsync(request, cancellationToken);
         var transcript = new NewTranscript(
             fields.Uuid("media_id"), fields.Text("full_text", maxLength: RegistryRequests.AnyLength), fields.OptionalText("language", maxLength: 16),
-            fields.OptionalNumber("confidence_score"), fields.OptionalText("model_name", maxLength: 64), fields.OptionalText("model_version", maxLength: 32),
-            fields.Number("processing_time_seconds"), fields.RawObject("meta_data"));
+            fields.OptionalNumber("confidence_score"), fields.OptionalText("model_name", maxLength: 64),
+            fields.OptionalText("model_version", maxLength: 32), fields.Number("processing_time_seconds"), fields.RawObject("meta_data"));
         fields.ThrowIfFaulty();
-        return JsonBody.Create(await store.InsertTranscriptAsync(transcript, cancellationToken), DataRegistryJson.Default.Transcript, StatusCodes.Status201Created);
+        var created = await store.InsertTranscriptAsync(transcript, cancellationToken);
+        return JsonBody.Create(created, DataRegistryJson.Default.Transcript, StatusCodes.Status201Created);
     }
 
     /// <summary>GET /transcripts/media/{media_id}: none where there is no such media.</summary>

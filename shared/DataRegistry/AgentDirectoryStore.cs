@@ -124,7 +124,8 @@ public sealed class AgentDirectoryStore(RegistryDatabase database, DataRegistryO
     /// <summary>Forgets an agent and its heartbeats.</summary>
     /// <exception cref="RegistryException">404: no such agent.</exception>
     public async Task DeleteAsync(string id, CancellationToken cancellationToken) =>
-        _ = await database.WriteAsync("deregister_agent", "DELETE FROM dhg.agents WHERE id = $1 RETURNING id", reader => reader.GetString(0), cancellationToken, id)
+        _ = await database.WriteAsync(
+            "deregister_agent", "DELETE FROM dhg.agents WHERE id = $1 RETURNING id", reader => reader.GetString(0), cancellationToken, id)
             ?? throw DataRegistryErrors.AgentNotFound(id);
 
     /// <summary>Deletes heartbeats older than <see cref="DataRegistryOptions.HeartbeatsKeptFor"/>, in bounded steps; returns how many.</summary>
@@ -133,14 +134,16 @@ public sealed class AgentDirectoryStore(RegistryDatabase database, DataRegistryO
         const int Step = 10_000;
         var sql = $"""
             WITH old AS (
-                DELETE FROM dhg.agent_heartbeats WHERE id IN (SELECT id FROM dhg.agent_heartbeats WHERE timestamp < $1 ORDER BY timestamp LIMIT {Step}) RETURNING 1)
+                DELETE FROM dhg.agent_heartbeats
+                WHERE id IN (SELECT id FROM dhg.agent_heartbeats WHERE timestamp < $1 ORDER BY timestamp LIMIT {Step}) RETURNING 1)
             SELECT count(*)::text FROM old
             """;
         var total = 0;
         int deleted;
         do
         {
-            var count = await database.WriteAsync("prune_heartbeats", sql, reader => reader.GetString(0), cancellationToken, time.GetUtcNow() - options.HeartbeatsKeptFor);
+            var oldest = time.GetUtcNow() - options.HeartbeatsKeptFor;
+            var count = await database.WriteAsync("prune_heartbeats", sql, reader => reader.GetString(0), cancellationToken, oldest);
             deleted = int.Parse(count!);
             total += deleted;
         }
@@ -148,7 +151,8 @@ public sealed class AgentDirectoryStore(RegistryDatabase database, DataRegistryO
         return total;
     }
 
-    private static RawJson? Json<T>(T? value, JsonTypeInfo<T> type) where T : class => value is null ? null : new RawJson(JsonSerializer.Serialize(value, type));
+    private static RawJson? Json<T>(T? value, JsonTypeInfo<T> type) where T : class =>
+        value is null ? null : new RawJson(JsonSerializer.Serialize(value, type));
 
     private static AgentListResponse Page(List<(RegisteredAgent Agent, long Total)> rows)
     {

@@ -39,7 +39,8 @@ public sealed class AntigravityStore(RegistryDatabase database, TimeProvider tim
                 INSERT INTO dhg.antigravity_chats AS c (id, conversation_id, title, summary, user_objective, tags, metadata, created_at, last_modified)
                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
                 ON CONFLICT (conversation_id) DO UPDATE SET title = coalesce(nullif(excluded.title, ''), c.title),
-                    summary = coalesce(nullif(excluded.summary, ''), c.summary), user_objective = coalesce(nullif(excluded.user_objective, ''), c.user_objective),
+                    summary = coalesce(nullif(excluded.summary, ''), c.summary),
+                    user_objective = coalesce(nullif(excluded.user_objective, ''), c.user_objective),
                     tags = coalesce(nullif(excluded.tags, '{}'), c.tags), metadata = coalesce(nullif(excluded.metadata, '{}'), c.metadata),
                     last_modified = excluded.last_modified
                 RETURNING *)

@@ -101,7 +101,8 @@ public sealed record ConversationQuery(
         foreach (var rune in text.EnumerateRunes())
         {
             // A mark belongs to the letter before it.
-            if (Rune.IsLetterOrDigit(rune) || (word.Length > 0 && Rune.GetUnicodeCategory(rune) is UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark))
+            var isMark = Rune.GetUnicodeCategory(rune) is UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark;
+            if (Rune.IsLetterOrDigit(rune) || (isMark && word.Length > 0))
                 word.Append(rune.ToString());
             else
                 End();

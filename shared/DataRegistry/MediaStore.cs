@@ -20,8 +20,9 @@ public sealed class MediaStore(RegistryDatabase database, TimeProvider time)
     private static readonly ListQuery<MediaFile> s_media =
         new("list_media", MediaColumns, "dhg.media", "created_at", "id", ReadMedia, media => TimeCursor.After(media.CreatedAt, media.Id.ToString()));
 
-    private static readonly ListQuery<Transcript> s_transcripts =
-        new("list_transcripts", TranscriptColumns, "dhg.transcripts", "created_at", "id", ReadTranscript, one => TimeCursor.After(one.CreatedAt, one.Id.ToString()));
+    private static readonly ListQuery<Transcript> s_transcripts = new(
+        "list_transcripts", TranscriptColumns, "dhg.transcripts", "created_at", "id", ReadTranscript,
+        one => TimeCursor.After(one.CreatedAt, one.Id.ToString()));
 
     private static readonly ListQuery<Segment> s_segments =
         new("list_segments", SegmentColumns, "dhg.segments", "created_at", "id", ReadSegment, one => TimeCursor.After(one.CreatedAt, one.Id.ToString()));

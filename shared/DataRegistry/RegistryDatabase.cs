@@ -34,7 +34,7 @@ public sealed record TimeCursor(long Microseconds, string Id)
     }
 }
 
-/// <summary>The part of a list that is asked for. The contract's skip (or offset) and limit; a cursor, our addition, starts after a known row instead.</summary>
+/// <summary>The part of a list that is asked for: the contract's skip (or offset) and limit; a cursor, our addition, starts after a row instead.</summary>
 public sealed record ListPart(int Skip, int Limit, TimeCursor? After);
 
 /// <summary>Rows, and the cursor of those that follow, or null at the end.</summary>

@@ -29,7 +29,9 @@ public sealed class ResearchStore(RegistryDatabase database, TimeProvider time)
         {
             // Twelve hex digits are the contract's form; among millions of requests two can meet.
             var id = "req_" + RandomNumberGenerator.GetHexString(12, lowercase: true);
-            if (await database.WriteAsync("create_research_request", Sql, Read, cancellationToken, id, request.UserId, request.AgentType, input, time.GetUtcNow()) is { } created)
+            var created = await database.WriteAsync(
+                "create_research_request", Sql, Read, cancellationToken, id, request.UserId, request.AgentType, input, time.GetUtcNow());
+            if (created is not null)
                 return created;
         }
     }
@@ -45,7 +47,8 @@ public sealed class ResearchStore(RegistryDatabase database, TimeProvider time)
                 SELECT {Columns}, created_at AS place FROM dhg.research_requests {Where} ORDER BY created_at DESC, request_id DESC LIMIT $4 OFFSET $5) p ON true
             ORDER BY p.place DESC, p.request_id DESC
             """;
-        var rows = await database.ReadAsync("list_research_requests", Sql, reader => (Total: reader.GetInt64(0), Request: reader.IsDBNull(1) ? null : Read(reader, 1)),
+        var rows = await database.ReadAsync(
+            "list_research_requests", Sql, reader => (Total: reader.GetInt64(0), Request: reader.IsDBNull(1) ? null : Read(reader, 1)),
             cancellationToken, userId, status, agentType, pageSize, (long)(page - 1) * pageSize);
         return new ResearchListResponse([.. rows.Select(row => row.Request).OfType<ResearchRequest>()], rows[0].Total, page, pageSize);
     }
@@ -110,7 +113,8 @@ public sealed class ResearchStore(RegistryDatabase database, TimeProvider time)
         "delete_research_request", $"DELETE FROM dhg.research_requests WHERE request_id = $1 RETURNING {Columns}", Read, cancellationToken, id)
         ?? throw DataRegistryErrors.ResearchRequestNotFound();
 
-    private static RawJson? Json<T>(T? value, JsonTypeInfo<T> type) where T : class => value is null ? null : new RawJson(JsonSerializer.Serialize(value, type));
+    private static RawJson? Json<T>(T? value, JsonTypeInfo<T> type) where T : class =>
+        value is null ? null : new RawJson(JsonSerializer.Serialize(value, type));
 
     private static ResearchRequest Read(NpgsqlDataReader reader) => Read(reader, 0);
 

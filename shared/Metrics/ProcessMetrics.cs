@@ -11,7 +11,7 @@ public sealed class ProcessMetrics
     {
         var meter = metrics.GetMeter(Meter);
         var startedAt = new DateTimeOffset(Process.GetCurrentProcess().StartTime).ToUnixTimeMilliseconds() / 1000.0;
-        meter.CreateObservableCounter("process_cpu_seconds", () => Environment.CpuUsage.TotalTime.TotalSeconds, "s", "Processor time of the process in seconds.");
+        meter.CreateObservableCounter("process_cpu_seconds", () => Environment.CpuUsage.TotalTime.TotalSeconds, "s", "Processor time in seconds.");
         meter.CreateObservableGauge("process_start_time_seconds", () => startedAt, "s", "Start of the process as seconds since 1970.");
         meter.CreateObservableGauge("process_resident_memory_bytes", () => Environment.WorkingSet, "By", "Resident memory.");
         meter.CreateObservableGauge("process_virtual_memory_bytes", () => Read(process => process.VirtualMemorySize64), "By", "Virtual memory.");

@@ -47,7 +47,8 @@ public sealed class PrometheusMetrics : IDisposable
             foreach (var family in _families.Values)
                 family.ForgetObserved();
             _listener.RecordObservableInstruments();
-            foreach (var family in _families.Values.Where(family => meters.Count == 0 || meters.Contains(family.MeterName)).OrderBy(family => family.Name, StringComparer.Ordinal))
+            var families = _families.Values.Where(family => meters.Count == 0 || meters.Contains(family.MeterName));
+            foreach (var family in families.OrderBy(family => family.Name, StringComparer.Ordinal))
                 family.Write(text);
         }
         return Encoding.UTF8.GetBytes(text.ToString());
@@ -127,10 +128,14 @@ internal sealed class MetricFamily
             _series.Clear();
     }
 
+    /// <summary>A text on one line.</summary>
+    public static string Escape(string text) =>
+        text.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal);
+
     public void Write(StringBuilder text)
     {
         if (!string.IsNullOrEmpty(_description))
-            text.Append("# HELP ").Append(Name).Append(' ').Append(_description.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal)).Append('\n');
+            text.Append("# HELP ").Append(Name).Append(' ').Append(Escape(_description)).Append('\n');
         text.Append("# TYPE ").Append(Name).Append(' ').Append(_type).Append('\n');
         foreach (var series in _series.Values.OrderBy(series => series.Labels, StringComparer.Ordinal))
             series.Write(text, Name);
@@ -217,8 +222,7 @@ internal sealed class LabelSet(KeyValuePair<string, object?>[] tags, string text
         {
             var shown = Convert.ToString(value, CultureInfo.InvariantCulture) ?? "";
             text.Append(text.Length == 0 ? "" : ",").Append(name.Replace('.', '_')).Append("=\"")
-                .Append(shown.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal))
-                .Append('"');
+                .Append(MetricFamily.Escape(shown).Replace("\"", "\\\"", StringComparison.Ordinal)).Append('"');
         }
         return new LabelSet(tags.ToArray(), text.ToString());
     }
