@@ -8,7 +8,7 @@ namespace FunctionsRegistry.Functions.DataRegistry;
 /// <summary>spec-dhg.md, "Health &amp; Metrics" and "WebSocket".</summary>
 [Contract(Family.Dhg)]
 public sealed class RegistryHealthFunctions(
-    RegistryDatabase database, PrometheusMetrics metrics, ProcessMetrics process, RegistrySockets sockets, TimeProvider time)
+    RegistryDatabase database, RegistryMetrics counts, PrometheusMetrics metrics, ProcessMetrics process, RegistrySockets sockets, TimeProvider time)
 {
     private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(2);
     private readonly IReadOnlyList<string> _meters = [RegistryMetrics.MeterName, process.Meter];
@@ -24,6 +24,7 @@ public sealed class RegistryHealthFunctions(
         }
         catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
         {
+            counts.CountDatabaseError();
             throw DataRegistryErrors.DatabaseUnavailable(exception);
         }
         request.HttpContext.Response.Headers.CacheControl = "no-store";

@@ -51,6 +51,9 @@ public sealed class RegistryMetrics
     /// <param name="operation">From a closed set: it becomes a label.</param>
     public Task<T> WriteAsync<T>(string operation, Func<Task<T>> run) => MeasureAsync(operation, _writes, _writeLatency, run);
 
+    /// <summary>Counts a health check that the database did not answer.</summary>
+    public void CountDatabaseError() => _databaseErrors.Add(1);
+
     // Failures count neither as operations nor in the latency, as in the original; refusals (4xx) are no failures.
     private async Task<T> MeasureAsync<T>(string operation, Counter<long> operations, Histogram<double> latency, Func<Task<T>> run)
     {

@@ -63,7 +63,8 @@ CREATE TABLE dhg.events (
 );
 CREATE INDEX events_newest ON dhg.events (created_at DESC, id DESC);
 CREATE INDEX events_event_type ON dhg.events (event_type, created_at DESC, id DESC);
-CREATE INDEX events_entity ON dhg.events (entity_type, entity_id, created_at DESC, id DESC);
+CREATE INDEX events_entity_type ON dhg.events (entity_type, created_at DESC, id DESC);
+CREATE INDEX events_entity_id ON dhg.events (entity_id, created_at DESC, id DESC) WHERE entity_id IS NOT NULL;
 
 CREATE TABLE dhg.projects (
     id                  uuid PRIMARY KEY DEFAULT gen_random_uuid(),
