@@ -5,38 +5,35 @@ namespace FunctionsRegistry.DataRegistry;
 
 /// <summary>
 /// Finds conversations by their titles and by what was said in them: those whose title holds every term that was typed (anywhere in it, as the original
-/// does) or that have a message with all of them (words by stem, the last also as a beginning; a term with punctuation as it was typed). Titles come
-/// before messages, then the better matching messages, then the newer conversation.
+/// does) or that have a message with all of them (words by stem, where none has them the last word as a beginning; a term with punctuation as it was
+/// typed). Titles come before messages, then the better matching messages, then the newer conversation.
 /// </summary>
 public sealed class ConversationSearch(RegistryDatabase database)
 {
-    // A frequent word must not cost more than a rare one: so many matches are looked at and no more.
-    private const int MaxTitles = 10_000;
-    private const int MaxMessages = 3_000;
-    private const int MaxWalked = 5_000;
+    // A frequent word must not cost more than a rare one: so many matches are ranked and no more.
+    private const int MaxTitlesRead = 10_000;
+    private const int MaxTitles = 500;
+    private const int MaxMessages = 1_000;
 
     /// <summary>A part of the ranked matches.</summary>
     public Task<List<Conversation>> FindAsync(string text, int skip, int limit, CancellationToken cancellationToken)
     {
         var query = ConversationQuery.Parse(text);
-        object?[] values = [query.TsQuery, query.AsTyped, text, limit, skip, .. query.Terms, .. query.Literals];
+        object?[] values = [query.Words, query.AsTyped, text, limit, skip, .. query.Terms, .. query.Literals];
         var inTitle = Conditions("title", 6, query.Terms.Count);
         var inMessage = Conditions("content", 6 + query.Terms.Count, query.Literals.Count);
         // A term of two letters has no trigrams, so the index cannot help; a walk from the newest meets enough titles soon where there are many.
         var titles = query.HasTrigrams
-            ? $"SELECT id, created_at FROM dhg.conversations WHERE {inTitle} LIMIT {MaxTitles}"
-            : $"SELECT id, created_at FROM dhg.conversations WHERE {inTitle} ORDER BY created_at DESC, id DESC LIMIT 500";
-        // More matches than are looked at: the index gives any of them, so the newest messages are walked as well, where a frequent word is met soon.
+            ? $"SELECT id, created_at FROM dhg.conversations WHERE {inTitle} LIMIT {MaxTitlesRead}"
+            : $"SELECT id, created_at FROM dhg.conversations WHERE {inTitle} ORDER BY created_at DESC, id DESC LIMIT {MaxTitles}";
         var sql = $"""
-            WITH query AS (SELECT to_tsquery('pg_catalog.english', dhg.fold($1)) AS words),
-            titles AS MATERIALIZED (SELECT id FROM ({titles}) t ORDER BY created_at DESC, id DESC LIMIT 1000),
-            hits AS MATERIALIZED (SELECT id, conversation_id, rank FROM dhg.find_messages((SELECT words FROM query), {MaxMessages})),
-            walked AS MATERIALIZED (
-                SELECT id, conversation_id, ts_rank(search, (SELECT words FROM query)) AS rank FROM (
-                    SELECT id, conversation_id, search FROM dhg.messages WHERE (SELECT count(*) FROM hits) = {MaxMessages}
-                    ORDER BY created_at DESC, id DESC LIMIT {MaxWalked}) m
-                WHERE search @@ (SELECT words FROM query)),
-            matches AS (SELECT * FROM hits UNION SELECT * FROM walked),
+            WITH query AS (
+                SELECT to_tsquery('pg_catalog.english', dhg.fold($1)) AS words, to_tsquery('pg_catalog.english', nullif(dhg.fold($1), '') || ':*') AS beginning),
+            titles AS MATERIALIZED (SELECT id FROM ({titles}) t ORDER BY created_at DESC, id DESC LIMIT {MaxTitles}),
+            hits AS MATERIALIZED (SELECT f.* FROM query, dhg.find_messages(query.words, {MaxMessages}) f),
+            beginnings AS MATERIALIZED (
+                SELECT f.* FROM query, dhg.find_messages(CASE WHEN NOT EXISTS (SELECT 1 FROM hits) THEN query.beginning END, {MaxMessages}) f),
+            matches AS (SELECT * FROM hits UNION SELECT * FROM beginnings),
             messages AS (
                 SELECT conversation_id AS id, sum(rank) AS rank
                 FROM {(query.Literals.Count == 0 ? "matches" : $"(SELECT f.* FROM matches f JOIN dhg.messages m ON m.id = f.id WHERE {inMessage}) m")}
@@ -59,13 +56,13 @@ public sealed class ConversationSearch(RegistryDatabase database)
 }
 
 /// <summary>What was typed, as the database needs it.</summary>
-/// <param name="TsQuery">All words; well-formed whatever was typed, empty where there is no word.</param>
+/// <param name="Words">A tsquery of all words; well-formed whatever was typed, empty where there is no word.</param>
 /// <param name="AsTyped">A LIKE pattern of the whole text, its wildcards escaped.</param>
 /// <param name="Terms">A LIKE pattern for each part between spaces.</param>
 /// <param name="Literals">Those of them with punctuation: a message must hold them as they are, because its words do not tell.</param>
 /// <param name="HasTrigrams">Whether a trigram index finds one of the terms.</param>
 public sealed record ConversationQuery(
-    string TsQuery, string AsTyped, IReadOnlyList<string> Terms, IReadOnlyList<string> Literals, bool HasTrigrams)
+    string Words, string AsTyped, IReadOnlyList<string> Terms, IReadOnlyList<string> Literals, bool HasTrigrams)
 {
     private const int MaxTerms = 16;
 
@@ -77,12 +74,12 @@ public sealed record ConversationQuery(
     {
         var terms = text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries).Take(MaxTerms)
             .Select(term => term.Trim(Surrounding.ToCharArray()) is { Length: > 0 } inner ? inner : term).ToList();
-        var words = terms.SelectMany(Words).Take(MaxTerms).ToList();
+        var words = terms.SelectMany(Split).Take(MaxTerms).ToList();
         return new ConversationQuery(
-            words.Count == 0 ? "" : string.Join(" & ", words) + ":*",
+            string.Join(" & ", words),
             Pattern(text.Trim()),
             [.. terms.Select(Pattern)],
-            [.. terms.Where(term => !Words(term).SequenceEqual([term])).Select(Pattern)],
+            [.. terms.Where(term => !Split(term).SequenceEqual([term])).Select(Pattern)],
             words.Any(word => word.EnumerateRunes().Count() >= 3));
     }
 
@@ -94,7 +91,7 @@ public sealed record ConversationQuery(
         return pattern.Append('%').ToString();
     }
 
-    private static List<string> Words(string text)
+    private static List<string> Split(string text)
     {
         var words = new List<string>();
         var word = new StringBuilder();
