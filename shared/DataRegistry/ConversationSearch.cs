@@ -13,6 +13,7 @@ public sealed class ConversationSearch(RegistryDatabase database)
     // A frequent word must not cost more than a rare one: so many matches are ranked and no more.
     private const int MaxTitlesRead = 10_000;
     private const int MaxTitles = 500;
+    private const int MaxTitlesWalked = 20_000;
     private const int MaxMessages = 1_000;
 
     /// <summary>A part of the ranked matches.</summary>
@@ -22,10 +23,16 @@ public sealed class ConversationSearch(RegistryDatabase database)
         object?[] values = [query.Words, query.AsTyped, text, limit, skip, .. query.Terms, .. query.Literals];
         var inTitle = Conditions("title", 6, query.Terms.Count);
         var inMessage = Conditions("content", 6 + query.Terms.Count, query.Literals.Count);
-        // A term of two letters has no trigrams, so the index cannot help; a walk from the newest meets enough titles soon where there are many.
+        // Two letters have no trigrams: as a word they are found everywhere, as a part of one in the newest titles.
         var titles = query.HasTrigrams
             ? $"SELECT id, created_at FROM dhg.conversations WHERE {inTitle} LIMIT {MaxTitlesRead}"
-            : $"SELECT id, created_at FROM dhg.conversations WHERE {inTitle} ORDER BY created_at DESC, id DESC LIMIT {MaxTitles}";
+            : $"""
+               SELECT id, created_at FROM (
+                   SELECT id, created_at, title FROM dhg.conversations WHERE dhg.words(title) @@ (SELECT words FROM query) LIMIT {MaxTitlesRead}) w WHERE {inTitle}
+               UNION
+               SELECT id, created_at FROM (
+                   SELECT id, created_at, title FROM dhg.conversations ORDER BY created_at DESC, id DESC LIMIT {MaxTitlesWalked}) n WHERE {inTitle}
+               """;
         var sql = $"""
             WITH query AS (
                 SELECT to_tsquery('pg_catalog.english', dhg.fold($1)) AS words, to_tsquery('pg_catalog.english', nullif(dhg.fold($1), '') || ':*') AS beginning),

@@ -109,6 +109,9 @@ CREATE FUNCTION dhg.words(content text) RETURNS tsvector LANGUAGE sql IMMUTABLE 
     SELECT to_tsvector('pg_catalog.english'::regconfig, translate(dhg.fold(left(content, 100000)), './\-_@:#&?=+*~%<>|''"()[]{},;!$^`', repeat(' ', 32)))
 $$;
 
+-- For words too short to have trigrams.
+CREATE INDEX conversations_title_words ON dhg.conversations USING gin (dhg.words(title));
+
 CREATE TABLE dhg.messages (
     id              uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     conversation_id uuid NOT NULL CONSTRAINT messages_conversation_id_fkey REFERENCES dhg.conversations ON DELETE CASCADE,

@@ -74,6 +74,20 @@ public sealed class ConversationSearchTests(ConversationSearchTests.App app) : I
     public async Task Short_words_are_found_in_titles_too() => (await FindAsync("er")).ShouldContain("Docker compose networks");
 
     [Fact]
+    public async Task A_short_word_is_found_in_a_title_older_than_the_walk()
+    {
+        await app.ScalarAsync<long>("""
+            WITH old AS (INSERT INTO dhg.conversations (title, export_source, created_at) VALUES ('Old Qx plan', 'manual', '2001-01-01') RETURNING 1),
+            newer AS (INSERT INTO dhg.conversations (title, export_source, created_at)
+                SELECT 'Filler ' || n, 'manual', '2002-01-01' FROM generate_series(1, 20500) n RETURNING 1)
+            SELECT count(*) FROM newer
+            """);
+
+        (await FindAsync("qx")).ShouldBe(["Old Qx plan"]);
+        await app.ScalarAsync<string>("DELETE FROM dhg.conversations WHERE title LIKE 'Filler %' OR title = 'Old Qx plan' RETURNING title");
+    }
+
+    [Fact]
     public async Task Parts_of_the_ranked_list_add_up()
     {
         var all = await FindAsync("docker");
