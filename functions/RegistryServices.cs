@@ -2,6 +2,7 @@ using FunctionsRegistry.Airflow;
 using FunctionsRegistry.Airflow.Operators;
 using FunctionsRegistry.Blobs;
 using FunctionsRegistry.Functions.Airflow;
+using FunctionsRegistry.Functions.DataRegistry;
 using FunctionsRegistry.Functions.Http;
 using FunctionsRegistry.Functions.Marketplace;
 using FunctionsRegistry.Functions.Platform;
@@ -24,6 +25,7 @@ public static class RegistryServices
         AddShared(builder.Services, builder.Configuration);
         AddMarketplace(builder.Services, builder.Configuration);
         AddAirflow(builder.Services, builder.Configuration);
+        builder.Services.AddDataRegistry(builder.Configuration);
     }
 
     private static void AddMiddleware(FunctionsApplicationBuilder builder)

@@ -230,7 +230,7 @@ public sealed class FieldReader
         {
             // A member's name that is no Unicode text.
         }
-        Fault(at, "must hold valid Unicode text without NUL", "value_error.str.unicode");
+        Fault(at, "must hold valid Unicode text without NUL, and no number beyond all use", "value_error.str.unicode");
         return false;
     }
 
@@ -239,8 +239,18 @@ public sealed class FieldReader
         JsonValueKind.Object => element.EnumerateObject().All(member => IsStorable(member.Name) && IsStorable(member.Value)),
         JsonValueKind.Array => element.EnumerateArray().All(IsStorable),
         JsonValueKind.String => Value.Of(element).Text is { } text && IsStorable(text),
+        JsonValueKind.Number => IsStorableNumber(element.GetRawText()),
         _ => true,
     };
+
+    // PostgreSQL's numbers have up to 131,072 digits before the point and 16,383 after it. It would refuse others itself, but so early in the
+    // statement's life that the connection's driver and server then disagree on whether it is prepared, and the next request on it fails.
+    private static bool IsStorableNumber(string number)
+    {
+        var at = number.AsSpan().IndexOfAny('e', 'E');
+        return number.Length <= 10_000
+            && (at < 0 || (int.TryParse(number.AsSpan(at + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var exponent) && exponent is > -5_000 and < 100_000));
+    }
 
     // PostgreSQL has no NUL in text or jsonb.
     private static bool IsStorable(string text) => !text.Contains('\0', StringComparison.Ordinal);

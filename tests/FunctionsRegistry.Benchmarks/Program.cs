@@ -1,24 +1,34 @@
 using FunctionsRegistry.Benchmarks;
 
 // dotnet run -c Release --project tests/FunctionsRegistry.Benchmarks -- [agents] [seconds]
-// dotnet run -c Release --project tests/FunctionsRegistry.Benchmarks -- durable [seconds]
-// dotnet run -c Release --project tests/FunctionsRegistry.Benchmarks -- airflow [runs]
-if (args is ["airflow", ..])
+// or -- durable [seconds] | airflow [runs] | dhg [conversations] [seconds]
+int Number(int index, int otherwise) => args.Length > index ? int.Parse(args[index]) : otherwise;
+TimeSpan Seconds(int index, int otherwise) => TimeSpan.FromSeconds(Number(index, otherwise));
+switch (args)
 {
-    await using var airflow = await AirflowBench.StartAsync();
-    await airflow.FillAsync(args.Length > 1 ? int.Parse(args[1]) : 1_000_000);
-    await airflow.RunAsync();
-    return 0;
+    case ["durable", ..]:
+        await using (var durable = await DurableBench.StartAsync())
+            await durable.RunAsync(Seconds(1, 5));
+        break;
+    case ["airflow", ..]:
+        await using (var airflow = await AirflowBench.StartAsync())
+        {
+            await airflow.FillAsync(Number(1, 1_000_000));
+            await airflow.RunAsync();
+        }
+        break;
+    case ["dhg", ..]:
+        await using (var registry = await DataRegistryBench.StartAsync())
+        {
+            await registry.FillAsync(Number(1, 100_000));
+            await registry.RunAsync(Seconds(2, 5));
+        }
+        break;
+    default:
+        await using (var bench = await MarketplaceBench.StartAsync())
+        {
+            await bench.FillAsync(Number(0, 10_000));
+            await bench.RunAsync(Seconds(1, 5));
+        }
+        break;
 }
-if (args is ["durable", ..])
-{
-    await using var durable = await DurableBench.StartAsync();
-    await durable.RunAsync(TimeSpan.FromSeconds(args.Length > 1 ? int.Parse(args[1]) : 5));
-    return 0;
-}
-var agents = args.Length > 0 ? int.Parse(args[0]) : 10_000;
-var seconds = args.Length > 1 ? int.Parse(args[1]) : 5;
-await using var bench = await MarketplaceBench.StartAsync();
-await bench.FillAsync(agents);
-await bench.RunAsync(TimeSpan.FromSeconds(seconds));
-return 0;
