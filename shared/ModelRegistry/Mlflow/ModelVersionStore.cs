@@ -152,10 +152,9 @@ public sealed class ModelVersionStore(NpgsqlDataSource database, TimeProvider ti
     /// <summary>Moves a version to a stage; with <paramref name="archiveExisting"/> the others there go to Archived, in the same transaction.</summary>
     public async Task<ModelVersion> TransitionAsync(string name, int version, string stage, bool archiveExisting, CancellationToken cancellationToken)
     {
-        // The model's row is locked first: two transitions with archiving cannot leave two versions in the stage.
         const string Sql = """
-            WITH model AS MATERIALIZED (SELECT id FROM mlflow.registered_models WHERE name = $1 FOR NO KEY UPDATE),
-            target AS MATERIALIZED (SELECT v.model_id FROM mlflow.model_versions v JOIN model ON model.id = v.model_id WHERE v.version = $2)
+            WITH target AS (
+                SELECT v.model_id FROM mlflow.model_versions v JOIN mlflow.registered_models m ON m.id = v.model_id WHERE m.name = $1 AND v.version = $2)
             UPDATE mlflow.model_versions v
             SET stage = CASE WHEN v.version = $2 THEN $3 ELSE 'Archived' END, updated_ms = $5,
                 stage_at = CASE WHEN v.version = $2 AND v.stage = $3 THEN v.stage_at ELSE $6 END
@@ -166,6 +165,7 @@ public sealed class ModelVersionStore(NpgsqlDataSource database, TimeProvider ti
         var change = new NpgsqlBatchCommand(Sql);
         foreach (var value in new object[] { name, version, stage, archiveExisting, now.ToUnixTimeMilliseconds(), now })
             change.Parameters.Add(new() { Value = value });
+        // First and by itself: two transitions with archiving cannot leave two versions in the stage.
         var lockModel = new NpgsqlBatchCommand("SELECT id FROM mlflow.registered_models WHERE name = $1 FOR NO KEY UPDATE");
         lockModel.Parameters.Add(new() { Value = name });
         var read = new NpgsqlBatchCommand($"SELECT {Columns} {From} WHERE m.name = $1 AND v.version = $2");
