@@ -1,8 +1,12 @@
 using FunctionsRegistry.Blobs;
 using FunctionsRegistry.Functions.Http;
 using FunctionsRegistry.Functions.Marketplace;
+using FunctionsRegistry.Functions.ModelRegistry;
+using FunctionsRegistry.Functions.ModelRegistry.Mlflow;
 using FunctionsRegistry.Functions.Platform;
 using FunctionsRegistry.Marketplace;
+using FunctionsRegistry.ModelRegistry;
+using FunctionsRegistry.ModelRegistry.Mlflow;
 using FunctionsRegistry.Postgres;
 using FunctionsRegistry.RateLimits;
 using Npgsql;
@@ -20,10 +24,12 @@ public static class RegistryServices
         AddMiddleware(builder);
         AddShared(builder.Services, builder.Configuration);
         AddMarketplace(builder.Services, builder.Configuration);
+        AddModelRegistry(builder.Services, builder.Configuration);
     }
 
     private static void AddMiddleware(FunctionsApplicationBuilder builder)
     {
+        builder.UseMiddleware<KeyUsageMiddleware>();
         builder.UseMiddleware<ErrorBoundaryMiddleware>();
         builder.UseMiddleware<CallerMiddleware>();
         builder.UseMiddleware<RateLimitMiddleware>();
@@ -69,5 +75,30 @@ public static class RegistryServices
         services.AddSingleton<AccountService>();
         services.AddSingleton<TelemetryStore>();
         services.AddSingleton<TelemetryService>();
+    }
+
+    private static void AddModelRegistry(IServiceCollection services, IConfiguration configuration)
+    {
+        services.AddSingleton<ApiKeyStore>();
+        services.AddSingleton<ApiKeyService>();
+        services.AddSingleton<IAuthenticator, HokusaiAuthenticator>();
+        services.AddSingleton<KeyUsage>();
+        services.AddHostedService(provider => provider.GetRequiredService<KeyUsage>());
+
+        services.AddSingleton(MlflowOptions.FromConfiguration(configuration));
+        services.AddSingleton<ExperimentStore>();
+        services.AddSingleton<RunStore>();
+        services.AddSingleton<RunLogStore>();
+        services.AddSingleton<RegisteredModelStore>();
+        services.AddSingleton<ModelVersionStore>();
+        services.AddSingleton<ArtifactStore>();
+        services.AddSingleton<ArtifactService>();
+        services.AddSingleton<PurgeService>();
+        services.AddSingleton<ExperimentOperations>();
+        services.AddSingleton<RunOperations>();
+        services.AddSingleton<MetricOperations>();
+        services.AddSingleton<ModelOperations>();
+        services.AddSingleton<ArtifactOperations>();
+        services.AddSingleton<MlflowRoutes>();
     }
 }

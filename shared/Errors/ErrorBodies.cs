@@ -73,7 +73,7 @@ public static class ErrorBodies
         ErrorKind.Validation => family is Family.AgentX or Family.Airflow or Family.Mlflow ? 400 : 422,
         ErrorKind.Unauthorized => 401,
         ErrorKind.Forbidden => 403,
-        ErrorKind.NotFound => 404,
+        ErrorKind.NotFound or ErrorKind.RouteNotFound => 404,
         // MLflow's clients know RESOURCE_ALREADY_EXISTS as a 400 (mlflow/exceptions.py).
         ErrorKind.Conflict => family == Family.Mlflow ? 400 : 409,
         ErrorKind.Gone => 410,
@@ -133,6 +133,7 @@ public static class ErrorBodies
             ErrorKind.BadRequest or ErrorKind.Validation or ErrorKind.UnsupportedMediaType or ErrorKind.TooLarge => "INVALID_PARAMETER_VALUE",
             ErrorKind.Unauthorized => "UNAUTHENTICATED",
             ErrorKind.Forbidden => "PERMISSION_DENIED",
+            ErrorKind.RouteNotFound => "ENDPOINT_NOT_FOUND",
             ErrorKind.NotFound or ErrorKind.Gone => "RESOURCE_DOES_NOT_EXIST",
             ErrorKind.Conflict => "RESOURCE_ALREADY_EXISTS",
             ErrorKind.PreconditionFailed => "INVALID_STATE",

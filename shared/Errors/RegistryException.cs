@@ -18,6 +18,9 @@ public enum ErrorKind
     /// <summary>404.</summary>
     NotFound,
 
+    /// <summary>404: a path that no function has; MLflow's clients tell it from a thing that is missing.</summary>
+    RouteNotFound,
+
     /// <summary>409: a uniqueness or state rule.</summary>
     Conflict,
 
