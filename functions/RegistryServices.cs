@@ -20,7 +20,7 @@ public static class RegistryServices
     public static void AddRegistry(this FunctionsApplicationBuilder builder)
     {
         // The Redis client answers on the thread pool: a burst at start must not wait for threads to be added one by one.
-        ThreadPool.SetMinThreads(64, 64);
+        ThreadPool.SetMinThreads(16, 16);
         AddMiddleware(builder);
         AddShared(builder.Services, builder.Configuration);
         AddMarketplace(builder.Services, builder.Configuration);

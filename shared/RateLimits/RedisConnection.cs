@@ -15,7 +15,8 @@ public sealed record RedisOptions(ConfigurationOptions Configuration)
         ConfigurationOptions options;
         try
         {
-            options = ConfigurationOptions.Parse(text);
+            // Answers need not come in the order of the calls; in order, each waits for the thread of the one before.
+            options = ConfigurationOptions.Parse(text + ",preserveAsyncOrder=false");
         }
         catch (Exception exception) when (exception is ArgumentException or FormatException)
         {
