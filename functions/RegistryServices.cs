@@ -100,5 +100,7 @@ public static class RegistryServices
         services.AddSingleton<ModelOperations>();
         services.AddSingleton<ArtifactOperations>();
         services.AddSingleton<MlflowRoutes>();
+        services.AddSingleton<ModelStore>();
+        services.AddSingleton<ModelService>();
     }
 }

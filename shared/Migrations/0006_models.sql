@@ -184,6 +184,9 @@ CREATE TABLE mlflow.model_version_tags (
 );
 CREATE INDEX model_version_tags_value ON mlflow.model_version_tags (key, left(value, 200));
 
+-- Whose contribution a version is; addresses are written in any case.
+CREATE INDEX model_version_tags_contributor ON mlflow.model_version_tags (lower(value)) WHERE key = 'contributor_address';
+
 CREATE TABLE mlflow.model_aliases (
     model_id uuid NOT NULL,
     alias    text COLLATE "C" NOT NULL,

@@ -28,13 +28,20 @@ public sealed class ArtifactService(ArtifactStore store, BlobStore blobs, TimePr
     public async Task<StoredArtifact> GetAsync(string path, CancellationToken cancellationToken) =>
         await store.FindAsync(path, cancellationToken) ?? throw MlflowErrors.ArtifactNotFound(path);
 
+    /// <summary>The artifact at a path, or null.</summary>
+    public Task<StoredArtifact?> FindAsync(string path, CancellationToken cancellationToken) => store.FindAsync(path, cancellationToken);
+
+    /// <summary>All artifacts below a directory, in path order.</summary>
+    public Task<IReadOnlyList<StoredArtifact>> ListBelowAsync(string directory, CancellationToken cancellationToken) =>
+        store.ListBelowAsync(directory, MaxListed, cancellationToken);
+
     /// <summary>Part of an artifact's bytes.</summary>
     public async Task<Stream> OpenAsync(StoredArtifact artifact, long offset, long length, CancellationToken cancellationToken) =>
         await blobs.OpenReadAsync(BlobContainers.Artifacts, artifact.BlobName, offset, length, cancellationToken) ?? throw MlflowErrors.ArtifactNotFound(artifact.Path);
 
     /// <summary>A URL that ends soon, to download the artifact from the storage itself.</summary>
     public ValueTask<Uri> GetReadUrlAsync(StoredArtifact artifact, CancellationToken cancellationToken) =>
-        blobs.GetReadUrlAsync(BlobContainers.Artifacts, artifact.BlobName, FileName(artifact.Path), cancellationToken);
+        blobs.GetReadUrlAsync(BlobContainers.Artifacts, artifact.BlobName, HeaderSafe(FileName(artifact.Path)), cancellationToken);
 
     /// <summary>Deletes the artifact at a path, or all below it; no error when there is none.</summary>
     public async Task DeleteAsync(string path, CancellationToken cancellationToken) =>
@@ -100,6 +107,9 @@ public sealed class ArtifactService(ArtifactStore store, BlobStore blobs, TimePr
 
     /// <summary>The last name of a path.</summary>
     public static string FileName(string path) => path[(path.LastIndexOf('/') + 1)..];
+
+    // The storage puts the name into a header as it is.
+    private static string HeaderSafe(string name) => string.Concat(name.Select(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' or '_' or ' ' ? c : '_'));
 
     private async Task SweepAsync(List<string> names, CancellationToken cancellationToken) =>
         await DeleteBlobsAsync(await store.ListOrphansAsync([.. names], cancellationToken), cancellationToken);

@@ -131,6 +131,30 @@ public sealed class ModelVersionStore(NpgsqlDataSource database, TimeProvider ti
         WHERE m.id = v.model_id AND m.name = $1 AND v.version = $2
         """, name, version, description, null, cancellationToken);
 
+    /// <summary>Changes the description where it is not null, and writes the given tags; all or nothing.</summary>
+    public async Task PatchAsync(string name, int version, string? description, IReadOnlyList<KeyValue> tags, CancellationToken cancellationToken)
+    {
+        const string Sql = """
+            WITH changed AS (
+                UPDATE mlflow.model_versions v SET description = coalesce($4, v.description), updated_ms = $3 FROM mlflow.registered_models m
+                WHERE m.id = v.model_id AND m.name = $1 AND v.version = $2 RETURNING v.model_id, v.version),
+            tagged AS (
+                INSERT INTO mlflow.model_version_tags (model_id, version, key, value)
+                SELECT changed.model_id, changed.version, t.key, t.value FROM changed, unnest($5::text[], $6::text[]) t (key, value)
+                ON CONFLICT (model_id, version, key) DO UPDATE SET value = excluded.value)
+            SELECT version FROM changed
+            """;
+        await using var command = database.CreateCommand(Sql);
+        command.Parameters.Add(new() { Value = name });
+        command.Parameters.Add(new() { Value = version });
+        command.Parameters.Add(new() { Value = time.GetUtcNow().ToUnixTimeMilliseconds() });
+        command.Parameters.Add(Text(description));
+        command.Parameters.Add(new() { Value = tags.Select(tag => tag.Key!).ToArray() });
+        command.Parameters.Add(new() { Value = tags.Select(tag => tag.Value!).ToArray() });
+        if (await command.ExecuteScalarAsync(cancellationToken) is null)
+            throw MlflowErrors.VersionNotFound(name, version.ToString());
+    }
+
     /// <summary>Deletes a version; its number is never given again.</summary>
     public Task DeleteAsync(string name, int version, CancellationToken cancellationToken) => ChangeAsync("""
         DELETE FROM mlflow.model_versions v USING mlflow.registered_models m WHERE m.id = v.model_id AND m.name = $1 AND v.version = $2 AND $3 > 0

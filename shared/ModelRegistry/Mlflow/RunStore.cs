@@ -80,6 +80,19 @@ public sealed class RunStore(NpgsqlDataSource database, TimeProvider time)
     public async Task<Run> GetAsync(Guid id, CancellationToken cancellationToken) =>
         await FindAsync(id, cancellationToken) ?? throw MlflowErrors.RunNotFound(id.ToString("N"));
 
+    /// <summary>The latest metrics of several runs.</summary>
+    public async Task<ILookup<Guid, Metric>> ListMetricsAsync(Guid[] ids, CancellationToken cancellationToken)
+    {
+        await using var command = database.CreateCommand(
+            "SELECT run_id, key, value, timestamp_ms, step FROM mlflow.latest_metrics WHERE run_id = ANY ($1) ORDER BY run_id, key");
+        command.Parameters.Add(new() { Value = ids });
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var found = new List<(Guid Run, Metric Metric)>();
+        while (await reader.ReadAsync(cancellationToken))
+            found.Add((reader.GetGuid(0), new Metric(reader.GetString(1), reader.GetDouble(2), reader.GetInt64(3), reader.GetInt64(4))));
+        return found.ToLookup(pair => pair.Run, pair => pair.Metric);
+    }
+
     /// <summary>Changes what is not null of an active run.</summary>
     public async Task<RunInfo> UpdateAsync(Guid id, string? status, long? endMs, string? name, CancellationToken cancellationToken)
     {
