@@ -49,8 +49,9 @@ public sealed partial class ErrorBoundaryMiddleware(IConfiguration configuration
         var invocation = context.GetInvocationResult();
         if (invocation.Value is not IResult result)
             return;
-        await result.ExecuteAsync(http);
+        // Before it runs: one that fails half-way must not be run once more by the host.
         invocation.Value = null;
+        await result.ExecuteAsync(http);
     }
 
     private async Task WriteErrorAsync(HttpContext http, FunctionRules rules, Family family, string requestId, Exception exception)

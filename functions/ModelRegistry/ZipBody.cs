@@ -1,5 +1,6 @@
 using System.IO.Compression;
 using FunctionsRegistry.ModelRegistry.Mlflow;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Net.Http.Headers;
 
 namespace FunctionsRegistry.Functions.ModelRegistry;
@@ -17,6 +18,9 @@ internal sealed class ZipBody(ArtifactService artifacts, string fileName, string
         response.Headers.XContentTypeOptions = "nosniff";
         if (HttpMethods.IsHead(httpContext.Request.Method))
             return;
+        // ZipArchive writes the few bytes around each file without waiting, asynchronous or not.
+        if (httpContext.Features.Get<IHttpBodyControlFeature>() is { } control)
+            control.AllowSynchronousIO = true;
         // The first file is opened before the first byte goes out: a storage that is down is still a 503.
         await using var first = await artifacts.OpenAsync(files[0], 0, files[0].SizeBytes, cancelled);
         await using var zip = await ZipArchive.CreateAsync(response.Body, ZipArchiveMode.Create, leaveOpen: true, entryNameEncoding: null, cancelled);
