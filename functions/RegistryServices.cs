@@ -100,6 +100,20 @@ public static class RegistryServices
         services.AddSingleton<ModelOperations>();
         services.AddSingleton<ArtifactOperations>();
         services.AddSingleton<MlflowRoutes>();
+        services.AddSingleton(MlflowServerOptions.FromConfiguration(configuration));
+        services.AddSingleton<SharedBreaker>();
+        services.AddSingleton<MlflowProxyCounts>();
+        services.AddSingleton<MlflowProxy>();
+        services.AddHttpClient(MlflowProxy.ClientName, client => client.Timeout = Timeout.InfiniteTimeSpan).ConfigurePrimaryHttpMessageHandler(() => new SocketsHttpHandler
+        {
+            AllowAutoRedirect = false,
+            UseCookies = false,
+            AutomaticDecompression = System.Net.DecompressionMethods.None,
+            ConnectTimeout = TimeSpan.FromSeconds(5),
+            PooledConnectionLifetime = TimeSpan.FromMinutes(5),
+            ActivityHeadersPropagator = null,
+        });
+        services.AddSingleton<HokusaiHealth>();
         services.AddSingleton<ModelStore>();
         services.AddSingleton<ModelService>();
     }

@@ -59,7 +59,7 @@ public sealed partial class ErrorBoundaryMiddleware(IConfiguration configuration
         var error = Translate(http, exception);
         if (error.Kind == ErrorKind.Internal)
             LogDefect(exception, http.Request.Method, http.Request.Path, requestId);
-        else if (error.Kind is ErrorKind.Unavailable or ErrorKind.BadGateway)
+        else if (error.Kind is ErrorKind.Unavailable or ErrorKind.BadGateway or ErrorKind.GatewayTimeout)
             LogDependency(http.Request.Method, http.Request.Path, ErrorBodies.Status(family, error.Kind), requestId, error.InnerException?.Message ?? error.Message);
         if (http.Response.HasStarted)
         {

@@ -82,6 +82,7 @@ public static class ErrorBodies
         ErrorKind.UnsupportedMediaType => 415,
         ErrorKind.RateLimited => 429,
         ErrorKind.BadGateway => 502,
+        ErrorKind.GatewayTimeout => 504,
         ErrorKind.Unavailable => 503,
         _ => 500,
     };
@@ -138,9 +139,13 @@ public static class ErrorBodies
             ErrorKind.Conflict => "RESOURCE_ALREADY_EXISTS",
             ErrorKind.PreconditionFailed => "INVALID_STATE",
             ErrorKind.RateLimited => "REQUEST_LIMIT_EXCEEDED",
-            ErrorKind.Unavailable or ErrorKind.BadGateway => "TEMPORARILY_UNAVAILABLE",
+            ErrorKind.Unavailable or ErrorKind.BadGateway or ErrorKind.GatewayTimeout => "TEMPORARILY_UNAVAILABLE",
             _ => "INTERNAL_ERROR",
         });
+        // What is answered before or instead of MLflow also has the form of the contract around it (spec-hokusai.md, "Error Responses").
+        if (error.Kind is ErrorKind.Unauthorized or ErrorKind.Forbidden or ErrorKind.RateLimited or ErrorKind.Unavailable or ErrorKind.BadGateway
+            or ErrorKind.GatewayTimeout)
+            writer.WriteString("detail", message);
         writer.WriteString("message", error.Fields.Count == 0 ? message : message + ": " + string.Join("; ", error.Fields.Select(field => field.Message)));
     }
 
@@ -179,6 +184,7 @@ public static class ErrorBodies
         429 => "Too Many Requests",
         502 => "Bad Gateway",
         503 => "Service Unavailable",
+        504 => "Gateway Timeout",
         _ => "Internal Server Error",
     };
 }

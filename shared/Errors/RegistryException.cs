@@ -45,6 +45,9 @@ public enum ErrorKind
     /// <summary>502: an upstream service answered wrongly.</summary>
     BadGateway,
 
+    /// <summary>504: an upstream service did not answer in time.</summary>
+    GatewayTimeout,
+
     /// <summary>503: a dependency is down; <see cref="RegistryException.RetryAfter"/> says when to come back.</summary>
     Unavailable,
 }

@@ -104,4 +104,5 @@ public sealed record MessageResponse(string Message);
 [JsonSerializable(typeof(BatchResponse))]
 [JsonSerializable(typeof(ProductionResponse))]
 [JsonSerializable(typeof(Dictionary<string, double>))]
+[JsonSerializable(typeof(JsonObject))]
 public sealed partial class HokusaiJson : JsonSerializerContext;
