@@ -1,4 +1,5 @@
 using FunctionsRegistry.Airflow;
+using FunctionsRegistry.Functions.ModelRegistry;
 using FunctionsRegistry.Postgres;
 using FunctionsRegistry.RateLimits;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -7,7 +8,7 @@ using Npgsql;
 
 namespace FunctionsRegistry.Functions;
 
-/// <summary>What the process does: serve, or one command (<c>migrate</c>) and end.</summary>
+/// <summary>What the process does: serve, or one command (<c>migrate</c>, <c>keys</c>) and end.</summary>
 public static class RegistryCommands
 {
     /// <summary>Builds the host and runs it to the end; returns the exit code. One printed line says what is wrong when it cannot start.</summary>
@@ -18,6 +19,11 @@ public static class RegistryCommands
             using var host = build();
             if (args is ["migrate", ..])
                 return await MigrateAsync(host);
+            if (args is ["keys", .. var keys])
+            {
+                await PrepareAsync(host, CancellationToken.None);
+                return await KeyCommands.RunAsync(host.Services, keys, Console.Out, Console.Error);
+            }
             await PrepareAsync(host, CancellationToken.None);
             await host.StartAsync();
             if (RuntimeFlavour.IsLocal)

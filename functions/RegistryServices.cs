@@ -1,12 +1,10 @@
-using FunctionsRegistry.Airflow;
-using FunctionsRegistry.Airflow.Operators;
 using FunctionsRegistry.Blobs;
 using FunctionsRegistry.Functions.Airflow;
 using FunctionsRegistry.Functions.DataRegistry;
 using FunctionsRegistry.Functions.Http;
 using FunctionsRegistry.Functions.Marketplace;
+using FunctionsRegistry.Functions.ModelRegistry;
 using FunctionsRegistry.Functions.Platform;
-using FunctionsRegistry.Marketplace;
 using FunctionsRegistry.Postgres;
 using FunctionsRegistry.RateLimits;
 using Npgsql;
@@ -23,13 +21,15 @@ public static class RegistryServices
         ThreadPool.SetMinThreads(16, 16);
         AddMiddleware(builder);
         AddShared(builder.Services, builder.Configuration);
-        AddMarketplace(builder.Services, builder.Configuration);
-        AddAirflow(builder.Services, builder.Configuration);
+        builder.Services.AddMarketplace(builder.Configuration);
+        builder.Services.AddAirflow(builder.Configuration);
         builder.Services.AddDataRegistry(builder.Configuration);
+        builder.Services.AddModelRegistry(builder.Configuration);
     }
 
     private static void AddMiddleware(FunctionsApplicationBuilder builder)
     {
+        builder.UseMiddleware<KeyUsageMiddleware>();
         builder.UseMiddleware<ErrorBoundaryMiddleware>();
         builder.UseMiddleware<CallerMiddleware>();
         builder.UseMiddleware<RateLimitMiddleware>();
@@ -59,54 +59,5 @@ public static class RegistryServices
         services.AddSingleton<SecretCache>();
         services.AddSingleton<IAuthenticator, InternalKeyAuthenticator>();
         services.AddSingleton<HealthChecks>();
-    }
-
-    private static void AddMarketplace(IServiceCollection services, IConfiguration configuration)
-    {
-        services.AddSingleton(MarketplaceOptions.FromConfiguration(configuration));
-        services.AddSingleton(GitHubOptions.FromConfiguration(configuration));
-        services.AddHttpClient(AccountService.HttpClientName, client => client.Timeout = TimeSpan.FromSeconds(10));
-        services.AddSingleton<IAuthenticator, MarketplaceAuthenticator>();
-        services.AddSingleton<AgentStore>();
-        services.AddSingleton<AgentListStore>();
-        services.AddSingleton<AgentSearchService>();
-        services.AddSingleton<AgentService>();
-        services.AddSingleton<UserStore>();
-        services.AddSingleton<AccountService>();
-        services.AddSingleton<TelemetryStore>();
-        services.AddSingleton<TelemetryService>();
-    }
-
-    private static void AddAirflow(IServiceCollection services, IConfiguration configuration)
-    {
-        var options = AirflowOptions.FromConfiguration(configuration, Path.Combine(AppContext.BaseDirectory, "dags"), RuntimeFlavour.IsLocal);
-        services.AddSingleton(options);
-        services.AddHttpClient(HttpOperator.ClientName, client => client.Timeout = Timeout.InfiniteTimeSpan)
-            .ConfigurePrimaryHttpMessageHandler(() => OutboundConnections.CreateHandler(options.AllowedPrivate))
-            // Its own log lines would hold URLs with their queries.
-            .RemoveAllLoggers();
-        services.AddSingleton<IAuthenticator, BasicAuthenticator>();
-        services.AddSingleton<IOperator, EchoOperator>();
-        services.AddSingleton<IOperator, FailOperator>();
-        services.AddSingleton<IOperator, WaitOperator>();
-        services.AddSingleton<IOperator, BranchOperator>();
-        services.AddSingleton<IOperator, HttpOperator>();
-        services.AddSingleton<IOperator, CheckServicesOperator>();
-        services.AddSingleton<IOperator, CollectMetricsOperator>();
-        services.AddSingleton<DagStore>();
-        services.AddSingleton<DagRunStore>();
-        services.AddSingleton<DagRunListStore>();
-        services.AddSingleton<TaskInstanceStore>();
-        services.AddSingleton<ResourceStore>();
-        services.AddSingleton<DagCatalog>();
-        services.AddSingleton<DagRunService>();
-        services.AddSingleton<TaskRunner>();
-        services.AddSingleton<DagRunStarter>();
-        // The compatible routes call the same functions.
-        services.AddSingleton<DagFunctions>();
-        services.AddSingleton<DagRunFunctions>();
-        services.AddSingleton<TaskInstanceFunctions>();
-        services.AddSingleton<ResourceFunctions>();
-        services.AddSingleton<MonitorFunctions>();
     }
 }

@@ -23,8 +23,8 @@ public sealed class BasicAuthenticator(AirflowOptions options) : IAuthenticator
         return new(known ? new Caller(Guid.Empty, options.Username!) : null);
     }
 
-    /// <summary>The 401 of a request without, or with wrong, credentials.</summary>
-    public static RegistryException Refuse(HttpRequest request) =>
+    /// <inheritdoc/>
+    public RegistryException Refuse(HttpRequest request) =>
         ReadCredentials(request) is null ? AirflowErrors.NotAuthenticated() : AirflowErrors.WrongCredentials();
 
     private static string? ReadCredentials(HttpRequest request)

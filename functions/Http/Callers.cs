@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using System.Text;
 using FunctionsRegistry.Errors;
-using FunctionsRegistry.Functions.Airflow;
 using FunctionsRegistry.RateLimits;
 
 namespace FunctionsRegistry.Functions.Http;
@@ -35,6 +34,9 @@ public interface IAuthenticator
 
     /// <summary>The caller; null where the request carries no secret, or one that is unknown, expired or revoked.</summary>
     ValueTask<Caller?> FindAsync(HttpRequest request, CancellationToken cancellationToken);
+
+    /// <summary>What a request without a caller is told, in the contract's words.</summary>
+    RegistryException Refuse(HttpRequest request) => CommonErrors.AuthenticationRequired();
 }
 
 /// <summary>
@@ -114,13 +116,13 @@ public sealed class CallerMiddleware(IEnumerable<IAuthenticator> authenticators)
 }
 
 /// <summary>Refuses a request without a caller where the function needs one; after the limit, so that guessing secrets is limited, too.</summary>
-public sealed class RequireCallerMiddleware : IFunctionsWorkerMiddleware
+public sealed class RequireCallerMiddleware(IEnumerable<IAuthenticator> authenticators) : IFunctionsWorkerMiddleware
 {
     /// <inheritdoc/>
     public Task Invoke(FunctionContext context, FunctionExecutionDelegate next)
     {
-        if (FunctionRules.Of(context) is { IsHttp: true, IsPublic: false } && context.GetHttpContext() is { } http && http.GetState().Caller is null)
-            throw http.GetState().Family == Family.Airflow ? BasicAuthenticator.Refuse(http.Request) : CommonErrors.AuthenticationRequired();
+        if (FunctionRules.Of(context) is { IsHttp: true, IsPublic: false } && context.GetHttpContext() is { } http && http.GetState() is { Caller: null, Family: var family })
+            throw authenticators.FirstOrDefault(one => one.Families.Contains(family))?.Refuse(http.Request) ?? CommonErrors.AuthenticationRequired();
         return next(context);
     }
 }

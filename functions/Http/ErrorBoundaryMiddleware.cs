@@ -49,8 +49,9 @@ public sealed partial class ErrorBoundaryMiddleware(IConfiguration configuration
         var invocation = context.GetInvocationResult();
         if (invocation.Value is not IResult result)
             return;
-        await result.ExecuteAsync(http);
+        // Before it runs: one that fails half-way must not be run once more by the host.
         invocation.Value = null;
+        await result.ExecuteAsync(http);
     }
 
     private async Task WriteErrorAsync(HttpContext http, FunctionRules rules, Family family, string requestId, Exception exception)
@@ -58,7 +59,7 @@ public sealed partial class ErrorBoundaryMiddleware(IConfiguration configuration
         var error = Translate(http, exception);
         if (error.Kind == ErrorKind.Internal)
             LogDefect(exception, http.Request.Method, http.Request.Path, requestId);
-        else if (error.Kind is ErrorKind.Unavailable or ErrorKind.BadGateway)
+        else if (error.Kind is ErrorKind.Unavailable or ErrorKind.BadGateway or ErrorKind.GatewayTimeout)
             LogDependency(http.Request.Method, http.Request.Path, ErrorBodies.Status(family, error.Kind), requestId, error.InnerException?.Message ?? error.Message);
         if (http.Response.HasStarted)
         {

@@ -9,7 +9,10 @@ public static class Families
     [
         ("/agentx", Family.AgentX),
         ("/dhg", Family.Dhg),
-        ("/hokusai/mlflow/api", Family.Mlflow),
+        // The health reports of the proxy are the one part of these prefixes that MLflow's clients never see.
+        ("/hokusai/mlflow/health/mlflow", Family.Hokusai),
+        ("/hokusai/mlflow", Family.Mlflow),
+        ("/hokusai/api/mlflow", Family.Mlflow),
         ("/hokusai", Family.Hokusai),
         ("/indexagent", Family.IndexAgent),
         ("/airflow", Family.Airflow),

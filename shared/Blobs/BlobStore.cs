@@ -8,6 +8,7 @@ using Azure.Identity;
 using Azure.Storage;
 using Azure.Storage.Blobs;
 using Azure.Storage.Blobs.Models;
+using Azure.Storage.Blobs.Specialized;
 using Azure.Storage.Sas;
 using FunctionsRegistry.Errors;
 using Microsoft.Extensions.Configuration;
@@ -19,6 +20,9 @@ public static class BlobContainers
 {
     /// <summary>Agent tarballs.</summary>
     public const string Packages = "packages";
+
+    /// <summary>MLflow's artifacts.</summary>
+    public const string Artifacts = "artifacts";
 }
 
 /// <summary>Where blobs are.</summary>
@@ -66,6 +70,65 @@ public sealed class BlobStore(BlobOptions options, TimeProvider time)
         };
         await client.GetBlobClient(name).UploadAsync(content, upload, cancellationToken);
     }
+
+    /// <summary>Reads a blob from <paramref name="offset"/> on, as it arrives; null when there is none.</summary>
+    public async Task<Stream?> OpenReadAsync(string container, string name, long offset, long length, CancellationToken cancellationToken)
+    {
+        var client = await GetContainerAsync(container, cancellationToken);
+        try
+        {
+            var download = new BlobDownloadOptions { Range = length > 0 ? new HttpRange(offset, length) : default };
+            return (await client.GetBlobClient(name).DownloadStreamingAsync(download, cancellationToken)).Value.Content;
+        }
+        catch (RequestFailedException exception) when (exception.Status == 404)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>The size of a blob in bytes.</summary>
+    public async Task<long> GetSizeAsync(string container, string name, CancellationToken cancellationToken)
+    {
+        var client = await GetContainerAsync(container, cancellationToken);
+        return (await client.GetBlobClient(name).GetPropertiesAsync(cancellationToken: cancellationToken)).Value.ContentLength;
+    }
+
+    /// <summary>A URL that one block of a blob may be PUT to, without a credential, until it ends after <paramref name="lifetime"/>.</summary>
+    public async ValueTask<Uri> GetBlockUrlAsync(string container, string name, int block, TimeSpan lifetime, CancellationToken cancellationToken)
+    {
+        var blob = (await GetContainerAsync(container, cancellationToken)).GetBlobClient(name);
+        var now = time.GetUtcNow();
+        var sas = new BlobSasBuilder(BlobSasPermissions.Create | BlobSasPermissions.Write, now + lifetime)
+        {
+            BlobContainerName = blob.BlobContainerName,
+            BlobName = name,
+            Resource = "b",
+            StartsOn = now - TimeSpan.FromMinutes(5),
+        };
+        var uri = blob.CanGenerateSasUri
+            ? blob.GenerateSasUri(sas)
+            : new BlobUriBuilder(blob.Uri) { Sas = sas.ToSasQueryParameters(await GetDelegationKeyAsync(now, cancellationToken), _service.AccountName) }.ToUri();
+        return new Uri($"{uri.AbsoluteUri}&comp=block&blockid={Uri.EscapeDataString(BlockId(block))}");
+    }
+
+    /// <summary>Makes a blob of its blocks 1 to <paramref name="blocks"/> false where one is missing.</summary>
+    public async Task<bool> CommitBlocksAsync(string container, string name, int blocks, string contentType, CancellationToken cancellationToken)
+    {
+        var client = (await GetContainerAsync(container, cancellationToken)).GetBlockBlobClient(name);
+        try
+        {
+            var options = new CommitBlockListOptions { HttpHeaders = new BlobHttpHeaders { ContentType = contentType } };
+            await client.CommitBlockListAsync(Enumerable.Range(1, blocks).Select(BlockId), options, cancellationToken);
+            return true;
+        }
+        catch (RequestFailedException exception) when (exception.Status is 400 or 404)
+        {
+            return false;
+        }
+    }
+
+    // All ids of a blob must have the same length.
+    private static string BlockId(int block) => Convert.ToBase64String(System.Text.Encoding.ASCII.GetBytes($"part-{block:00000}"));
 
     /// <summary>Deletes a blob; no error when there is none.</summary>
     public async Task DeleteAsync(string container, string name, CancellationToken cancellationToken)

@@ -6,7 +6,7 @@ namespace FunctionsRegistry.Errors;
 public static class CommonErrors
 {
     /// <summary>404 for a path no function has.</summary>
-    public static RegistryException RouteNotFound(string method, string path) => new(ErrorKind.NotFound, $"No such route: {method} {path}");
+    public static RegistryException RouteNotFound(string method, string path) => new(ErrorKind.RouteNotFound, $"No such route: {method} {path}");
 
     /// <summary>401 where a caller is required.</summary>
     public static RegistryException AuthenticationRequired() => new(ErrorKind.Unauthorized, "Authentication required");

@@ -73,7 +73,7 @@ public static class ErrorBodies
         ErrorKind.Validation => family is Family.AgentX or Family.Airflow or Family.Mlflow ? 400 : 422,
         ErrorKind.Unauthorized => 401,
         ErrorKind.Forbidden => 403,
-        ErrorKind.NotFound => 404,
+        ErrorKind.NotFound or ErrorKind.RouteNotFound => 404,
         // MLflow's clients know RESOURCE_ALREADY_EXISTS as a 400 (mlflow/exceptions.py).
         ErrorKind.Conflict => family == Family.Mlflow ? 400 : 409,
         ErrorKind.Gone => 410,
@@ -82,6 +82,7 @@ public static class ErrorBodies
         ErrorKind.UnsupportedMediaType => 415,
         ErrorKind.RateLimited => 429,
         ErrorKind.BadGateway => 502,
+        ErrorKind.GatewayTimeout => 504,
         ErrorKind.Unavailable => 503,
         _ => 500,
     };
@@ -133,13 +134,18 @@ public static class ErrorBodies
             ErrorKind.BadRequest or ErrorKind.Validation or ErrorKind.UnsupportedMediaType or ErrorKind.TooLarge => "INVALID_PARAMETER_VALUE",
             ErrorKind.Unauthorized => "UNAUTHENTICATED",
             ErrorKind.Forbidden => "PERMISSION_DENIED",
+            ErrorKind.RouteNotFound => "ENDPOINT_NOT_FOUND",
             ErrorKind.NotFound or ErrorKind.Gone => "RESOURCE_DOES_NOT_EXIST",
             ErrorKind.Conflict => "RESOURCE_ALREADY_EXISTS",
             ErrorKind.PreconditionFailed => "INVALID_STATE",
             ErrorKind.RateLimited => "REQUEST_LIMIT_EXCEEDED",
-            ErrorKind.Unavailable or ErrorKind.BadGateway => "TEMPORARILY_UNAVAILABLE",
+            ErrorKind.Unavailable or ErrorKind.BadGateway or ErrorKind.GatewayTimeout => "TEMPORARILY_UNAVAILABLE",
             _ => "INTERNAL_ERROR",
         });
+        // What is answered before or instead of MLflow also has the form of the contract around it (spec-hokusai.md, "Error Responses").
+        if (error.Kind is ErrorKind.Unauthorized or ErrorKind.Forbidden or ErrorKind.RateLimited or ErrorKind.Unavailable or ErrorKind.BadGateway
+            or ErrorKind.GatewayTimeout)
+            writer.WriteString("detail", message);
         writer.WriteString("message", error.Fields.Count == 0 ? message : message + ": " + string.Join("; ", error.Fields.Select(field => field.Message)));
     }
 
@@ -178,6 +184,7 @@ public static class ErrorBodies
         429 => "Too Many Requests",
         502 => "Bad Gateway",
         503 => "Service Unavailable",
+        504 => "Gateway Timeout",
         _ => "Internal Server Error",
     };
 }

@@ -18,6 +18,9 @@ public enum ErrorKind
     /// <summary>404.</summary>
     NotFound,
 
+    /// <summary>404: a path that no function has; MLflow's clients tell it from a thing that is missing.</summary>
+    RouteNotFound,
+
     /// <summary>409: a uniqueness or state rule.</summary>
     Conflict,
 
@@ -41,6 +44,9 @@ public enum ErrorKind
 
     /// <summary>502: an upstream service answered wrongly.</summary>
     BadGateway,
+
+    /// <summary>504: an upstream service did not answer in time.</summary>
+    GatewayTimeout,
 
     /// <summary>503: a dependency is down; <see cref="RegistryException.RetryAfter"/> says when to come back.</summary>
     Unavailable,

@@ -19,20 +19,20 @@ public enum RateLimitPolicy
     [PolicyStandard("10/1h")]
     AgentxPublish,
 
-    /// <summary>Hokusai: 100 per minute and key.</summary>
-    [PolicyStandard("100/1m")]
+    /// <summary>Hokusai: 1,000 per hour and address without a key; a key has its own number, 1,000 unless said otherwise.</summary>
+    [PolicyStandard("1000/1h")]
     HokusaiDefault,
 
     /// <summary>Hokusai model registration: 20 per minute and key.</summary>
     [PolicyStandard("20/1m")]
     HokusaiRegister,
 
-    /// <summary>Hokusai lineage: 30 per minute and key.</summary>
-    [PolicyStandard("30/1m")]
+    /// <summary>Hokusai lineage: 100 per minute and key.</summary>
+    [PolicyStandard("100/1m")]
     HokusaiLineage,
 
-    /// <summary>Hokusai contributors' impact: 50 per minute and key.</summary>
-    [PolicyStandard("50/1m")]
+    /// <summary>Hokusai contributors' impact: 100 per minute and key.</summary>
+    [PolicyStandard("100/1m")]
     HokusaiImpact,
 
     /// <summary>IndexAgent, Airflow, Evolution: 1,000 per minute and address.</summary>

@@ -1,7 +1,7 @@
 using FunctionsRegistry.Benchmarks;
 
 // dotnet run -c Release --project tests/FunctionsRegistry.Benchmarks -- [agents] [seconds]
-// or -- durable [seconds] | airflow [runs] | dhg [conversations] [seconds]
+// or -- durable [seconds] | airflow [runs] | dhg [conversations] [seconds] | mlflow [seconds]
 int Number(int index, int otherwise) => args.Length > index ? int.Parse(args[index]) : otherwise;
 TimeSpan Seconds(int index, int otherwise) => TimeSpan.FromSeconds(Number(index, otherwise));
 switch (args)
@@ -23,6 +23,10 @@ switch (args)
             await registry.FillAsync(Number(1, 100_000));
             await registry.RunAsync(Seconds(2, 5));
         }
+        break;
+    case ["mlflow", ..]:
+        await using (var mlflow = await MlflowBench.StartAsync())
+            await mlflow.RunAsync(Seconds(1, 5));
         break;
     default:
         await using (var bench = await MarketplaceBench.StartAsync())

@@ -1,0 +1,216 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Reflection;
+using System.Text;
+using System.Text.Json.Nodes;
+using FunctionsRegistry.Functions.ModelRegistry.Mlflow;
+using FunctionsRegistry.Functions.Platform;
+using FunctionsRegistry.ModelRegistry.Mlflow;
+
+namespace FunctionsRegistry.Functions.ModelRegistry;
+
+/// <summary>What the health endpoints of spec-hokusai.md report: the platform's own checks under the contract's names, and MLflow's, whichever it is.</summary>
+public sealed class HokusaiHealth(
+    HealthChecks checks, MlflowServerOptions server, MlflowProxy proxy, SharedBreaker breaker, MlflowProxyCounts counts, IConfiguration configuration, TimeProvider time)
+{
+    /// <summary>The version of the contract that is served.</summary>
+    public const string ApiVersion = "1.0.0";
+
+    private static readonly TimeSpan s_keptFor = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_probeTime = TimeSpan.FromSeconds(2);
+    private readonly Lock _gate = new();
+    private volatile MlflowState? _mlflow;
+    private (DateTimeOffset At, TimeSpan Used) _cpu = (time.GetUtcNow(), Environment.CpuUsage.TotalTime);
+    private double _cpuPercent;
+
+    /// <summary>MLflow at one moment.</summary>
+    public sealed record MlflowState(bool Connected, BreakerSnapshot Breaker, string? Error, double? ResponseMs, DateTimeOffset At);
+
+    /// <summary>MLflow: our own store is there when its database and blobs are; a server is asked, unless its breaker is open.</summary>
+    public async Task<MlflowState> CheckMlflowAsync(CancellationToken cancellationToken)
+    {
+        if (_mlflow is { } last && time.GetUtcNow() - last.At < s_keptFor && last.Breaker.State == breaker.Snapshot.State)
+            return last;
+        if (!proxy.IsOn)
+        {
+            var platform = await checks.CheckAsync(cancellationToken);
+            var down = platform.Services.Where(pair => pair.Key is "postgresql" or "blob_storage" && pair.Value.Status != "healthy").Select(pair => pair.Key).ToArray();
+            return _mlflow = new MlflowState(
+                down.Length == 0, breaker.Snapshot, down.Length == 0 ? null : $"{string.Join(" and ", down)} unavailable", platform.Services["postgresql"].DurationMs, time.GetUtcNow());
+        }
+        if (breaker.Snapshot is { State: BreakerState.Open } open)
+            return _mlflow = new MlflowState(false, open, "MLflow server unavailable", null, time.GetUtcNow());
+        var (status, ms, error) = await proxy.ProbeAsync("/health", s_probeTime, cancellationToken);
+        return _mlflow = new MlflowState(
+            status is 200 or 404, breaker.Snapshot, error ?? (status is 200 or 404 ? null : $"Unexpected status code: {status}"), ms, time.GetUtcNow());
+    }
+
+    /// <summary>GET /health.</summary>
+    public async Task<JsonObject> GetOverallAsync(bool detailed, CancellationToken cancellationToken)
+    {
+        var services = await GetServicesAsync(cancellationToken);
+        var answer = new JsonObject
+        {
+            ["status"] = Overall(services),
+            ["version"] = ApiVersion,
+            ["services"] = services,
+            ["timestamp"] = Now(),
+        };
+        if (detailed)
+            answer["system_info"] = SystemInfo();
+        return answer;
+    }
+
+    /// <summary>GET /ready: whether traffic can be served, and the answer.</summary>
+    public async Task<(bool CanServe, JsonObject Body)> GetReadinessAsync(CancellationToken cancellationToken)
+    {
+        var platform = await checks.CheckAsync(cancellationToken);
+        var mlflow = await CheckMlflowAsync(cancellationToken);
+        var database = platform.Services["postgresql"].Status == "healthy";
+        var mlflowCheck = Check("mlflow", mlflow.Connected || mlflow.Breaker.State == BreakerState.HalfOpen,
+            mlflow.Breaker.State == BreakerState.Open ? "Circuit breaker open - MLflow temporarily unavailable" : mlflow.Error, critical: false);
+        if (mlflow.Breaker.State == BreakerState.HalfOpen)
+            mlflowCheck["recovering"] = true;
+        var checksList = new JsonArray(
+            Check("database", database, database ? null : "does not answer", critical: true),
+            mlflowCheck,
+            Check("redis", platform.Services["redis"].Status == "healthy", platform.Services["redis"].Detail, critical: false));
+        var ready = checksList.All(check => check!["passed"]!.GetValue<bool>());
+        return (database, new JsonObject
+        {
+            ["ready"] = ready,
+            ["can_serve_traffic"] = database,
+            ["checks"] = checksList,
+            ["degraded_mode"] = !ready && database,
+        });
+
+        static JsonObject Check(string name, bool passed, string? error, bool critical) =>
+            new() { ["name"] = name, ["passed"] = passed, ["error"] = passed ? null : error, ["critical"] = critical };
+    }
+
+    /// <summary>GET /live.</summary>
+    public JsonObject GetLiveness() => new()
+    {
+        ["alive"] = true,
+        ["uptime"] = Uptime(),
+        ["memory_usage_mb"] = Math.Round(Environment.WorkingSet / 1048576.0, 1),
+    };
+
+    /// <summary>GET /version.</summary>
+    public static JsonObject GetVersion()
+    {
+        var assembly = typeof(HokusaiHealth).Assembly;
+        var informational = assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "";
+        var plus = informational.IndexOf('+', StringComparison.Ordinal);
+        var file = new FileInfo(assembly.Location);
+        return new JsonObject
+        {
+            ["version"] = ApiVersion,
+            ["build_date"] = (file.Exists ? file.LastWriteTimeUtc : DateTime.UnixEpoch).ToString("yyyy-MM-dd", CultureInfo.InvariantCulture),
+            ["git_commit"] = plus < 0 ? "unknown" : informational[(plus + 1)..],
+            ["api_version"] = "v1",
+        };
+    }
+
+    /// <summary>GET /health/status.</summary>
+    public async Task<JsonObject> GetStatusAsync(CancellationToken cancellationToken)
+    {
+        var services = await GetServicesAsync(cancellationToken);
+        services.Remove("message_queue");
+        var mlflow = await CheckMlflowAsync(cancellationToken);
+        return new JsonObject
+        {
+            ["timestamp"] = Now(),
+            ["api_version"] = ApiVersion,
+            ["service_name"] = "hokusai-registry",
+            ["overall_health"] = Overall(services),
+            ["services"] = services,
+            ["mlflow"] = new JsonObject
+            {
+                ["status"] = new JsonObject { ["connected"] = mlflow.Connected, ["circuit_breaker_state"] = mlflow.Breaker.Name },
+                ["circuit_breaker"] = new JsonObject
+                {
+                    ["state"] = mlflow.Breaker.Name,
+                    ["failure_count"] = mlflow.Breaker.FailureCount,
+                    ["last_failure_time"] = mlflow.Breaker.LastFailureAt?.ToString("O", CultureInfo.InvariantCulture),
+                    ["time_until_retry"] = Math.Round(mlflow.Breaker.RetryAfter.TotalSeconds, 1),
+                    ["failure_threshold"] = server.FailureThreshold,
+                    ["recovery_timeout"] = server.RecoveryTimeout.TotalSeconds,
+                },
+            },
+            ["system_info"] = SystemInfo(),
+            ["uptime_seconds"] = Uptime(),
+            ["environment"] = configuration["ENVIRONMENT"] is { Length: > 0 } environment ? environment : RuntimeFlavour.IsLocal ? "development" : "production",
+        };
+    }
+
+    /// <summary>GET /metrics: the MLflow connection in Prometheus' text format, under the original's names.</summary>
+    public async Task<string> GetMetricsAsync(CancellationToken cancellationToken)
+    {
+        var mlflow = await CheckMlflowAsync(cancellationToken);
+        var text = new StringBuilder();
+        Add("mlflow_circuit_breaker_state", "gauge", "0 CLOSED, 1 HALF_OPEN, 2 OPEN", (int)mlflow.Breaker.State);
+        Add("mlflow_circuit_breaker_opened_total", "counter", "How often this process opened the breaker", breaker.Opened);
+        Add("mlflow_circuit_breaker_failures_total", "counter", "Calls that the breaker counted as failures", counts.Failures);
+        Add("mlflow_connection_status", "gauge", "1 when MLflow answers", mlflow.Connected ? 1 : 0);
+        Add("mlflow_connection_attempts_total", "counter", "Calls to the MLflow server", counts.Attempts);
+        Add("mlflow_connection_failures_total", "counter", "Calls to the MLflow server that failed", counts.Failures);
+        text.Append("# HELP mlflow_response_time_seconds Time until the MLflow server's answers began\n# TYPE mlflow_response_time_seconds summary\n");
+        text.Append(CultureInfo.InvariantCulture, $"mlflow_response_time_seconds_sum {counts.Seconds}\nmlflow_response_time_seconds_count {counts.Attempts}\n");
+        text.Append("# HELP mlflow_info How MLflow is served\n# TYPE mlflow_info gauge\n");
+        text.Append(CultureInfo.InvariantCulture, $"mlflow_info{{mode=\"{(proxy.IsOn ? "proxy" : "native")}\",version=\"{MlflowRoutes.MlflowVersion}\"}} 1\n");
+        return text.ToString();
+
+        void Add(string name, string type, string help, long value) =>
+            text.Append(CultureInfo.InvariantCulture, $"# HELP {name} {help}\n# TYPE {name} {type}\n{name} {value}\n");
+    }
+
+    /// <summary>Now, as the contract writes it.</summary>
+    public string Now() => time.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
+
+    private async Task<JsonObject> GetServicesAsync(CancellationToken cancellationToken)
+    {
+        var platform = await checks.CheckAsync(cancellationToken);
+        var mlflow = await CheckMlflowAsync(cancellationToken);
+        return new JsonObject
+        {
+            ["mlflow"] = mlflow.Breaker.State switch
+            {
+                BreakerState.Open => "degraded",
+                BreakerState.HalfOpen => "recovering",
+                _ => mlflow.Connected ? "healthy" : "unhealthy",
+            },
+            ["postgres"] = platform.Services["postgresql"].Status,
+            ["redis"] = platform.Services["redis"].Status,
+            // The hub of the durable functions: in PostgreSQL locally, in the storage account on Azure.
+            ["message_queue"] = platform.Services[RuntimeFlavour.IsLocal ? "postgresql" : "blob_storage"].Status,
+        };
+    }
+
+    private static string Overall(JsonObject services)
+    {
+        var states = services.Select(pair => pair.Value!.GetValue<string>()).Where(state => state != "disabled").ToArray();
+        return states.All(state => state == "healthy") ? "healthy" : states.Contains("healthy") ? "degraded" : "unhealthy";
+    }
+
+    private JsonObject SystemInfo()
+    {
+        lock (_gate)
+        {
+            var (now, used) = (time.GetUtcNow(), Environment.CpuUsage.TotalTime);
+            // Over less than half a second the number would be noise.
+            if (now - _cpu.At >= TimeSpan.FromMilliseconds(500))
+            {
+                _cpuPercent = (used - _cpu.Used) / (now - _cpu.At) / Environment.ProcessorCount * 100;
+                _cpu = (now, used);
+            }
+            return new JsonObject
+            {
+                ["cpu_percent"] = Math.Round(_cpuPercent, 1),
+                ["memory_percent"] = Math.Round(100.0 * Environment.WorkingSet / Math.Max(1, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes), 1),
+            };
+        }
+    }
+
+    private double Uptime() => Math.Round((time.GetUtcNow() - Process.GetCurrentProcess().StartTime.ToUniversalTime()).TotalSeconds, 1);
+}

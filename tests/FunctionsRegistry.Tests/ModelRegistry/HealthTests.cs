@@ -1,0 +1,61 @@
+using System.Text.Json;
+
+namespace FunctionsRegistry.Tests.ModelRegistry;
+
+/// <summary>spec-hokusai.md, the health endpoints, over the native store.</summary>
+public sealed class HealthTests(HokusaiApp app) : IClassFixture<HokusaiApp>
+{
+    private async Task<JsonElement> GetAsync(string path, int status = 200)
+    {
+        // Without a key: all of them are public.
+        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(app.Client.BaseAddress!, "/hokusai" + path));
+        using var handler = new SocketsHttpHandler();
+        using var client = new HttpClient(handler);
+        return await (await client.SendAsync(request)).JsonAsync(status);
+    }
+
+    [Fact]
+    public async Task Every_service_is_healthy_when_it_is()
+    {
+        var health = await GetAsync("/health");
+        health.GetProperty("services").GetRawText().ShouldBe("""{"mlflow":"healthy","postgres":"healthy","redis":"healthy","message_queue":"healthy"}""");
+        (health.Str("status"), health.Str("version")).ShouldBe(("healthy", "1.0.0"));
+        health.GetProperty("timestamp").GetDateTimeOffset().ShouldBeGreaterThan(DateTimeOffset.UnixEpoch.AddYears(50));
+        (await GetAsync("/health?detailed=true")).GetProperty("system_info").GetProperty("memory_percent").GetDouble().ShouldBeGreaterThan(0);
+        await GetAsync("/health?detailed=perhaps", 422);
+    }
+
+    [Fact]
+    public async Task Ready_live_and_version_tell_what_is()
+    {
+        var ready = await GetAsync("/ready");
+        (ready.GetProperty("ready").GetBoolean(), ready.GetProperty("can_serve_traffic").GetBoolean(), ready.GetProperty("degraded_mode").GetBoolean()).ShouldBe((true, true, false));
+        ready.GetProperty("checks")[0].GetRawText().ShouldBe("""{"name":"database","passed":true,"error":null,"critical":true}""");
+        var live = await GetAsync("/live");
+        live.GetProperty("uptime").GetDouble().ShouldBeGreaterThan(0);
+        live.GetProperty("memory_usage_mb").GetDouble().ShouldBeGreaterThan(10);
+        var version = await GetAsync("/version");
+        version.Str("git_commit").ShouldNotBeNullOrEmpty();
+        version.Str("api_version").ShouldBe("v1");
+    }
+
+    [Fact]
+    public async Task The_native_store_reports_as_a_server_would()
+    {
+        (await GetAsync("/health/mlflow")).Str("circuit_breaker_state").ShouldBe("CLOSED");
+        (await GetAsync("/health/status")).GetProperty("mlflow").GetProperty("circuit_breaker").GetProperty("failure_count").GetInt32().ShouldBe(0);
+        var report = await GetAsync("/mlflow/health/mlflow");
+        report.GetProperty("checks").EnumerateObject().Select(check => check.Value.Str("status")).ShouldAllBe(status => status == "healthy");
+        (await GetAsync("/api/health/mlflow")).Str("status").ShouldBe("healthy");
+        (await GetAsync("/api/health/mlflow/connectivity")).Str("status").ShouldBe("connected");
+        (await GetAsync("/mlflow/health/mlflow/detailed")).GetProperty("overall_health").GetBoolean().ShouldBeTrue();
+    }
+
+    [Fact]
+    public async Task Metrics_are_prometheus_text()
+    {
+        var text = await app.Client.GetStringAsync("/hokusai/metrics");
+        text.ShouldContain("# TYPE mlflow_circuit_breaker_state gauge\nmlflow_circuit_breaker_state 0\n");
+        text.ShouldContain("mlflow_connection_status 1");
+    }
+}
