@@ -1,5 +1,6 @@
 using FunctionsRegistry.Blobs;
 using FunctionsRegistry.Functions.Http;
+using FunctionsRegistry.Functions.Marketplace;
 using FunctionsRegistry.Functions.Platform;
 using FunctionsRegistry.Marketplace;
 using FunctionsRegistry.Postgres;
@@ -49,6 +50,8 @@ public static class RegistryServices
         services.AddSingleton<RateLimiter>();
 
         services.AddSingleton<ClientAddress>();
+        services.AddSingleton<SecretCache>();
+        services.AddSingleton<IAuthenticator, InternalKeyAuthenticator>();
         services.AddSingleton<HealthChecks>();
     }
 
@@ -57,11 +60,14 @@ public static class RegistryServices
         services.AddSingleton(MarketplaceOptions.FromConfiguration(configuration));
         services.AddSingleton(GitHubOptions.FromConfiguration(configuration));
         services.AddHttpClient(AccountService.HttpClientName, client => client.Timeout = TimeSpan.FromSeconds(10));
+        services.AddSingleton<IAuthenticator, MarketplaceAuthenticator>();
         services.AddSingleton<AgentStore>();
         services.AddSingleton<AgentListStore>();
+        services.AddSingleton<AgentSearchService>();
         services.AddSingleton<AgentService>();
         services.AddSingleton<UserStore>();
         services.AddSingleton<AccountService>();
+        services.AddSingleton<TelemetryStore>();
         services.AddSingleton<TelemetryService>();
     }
 }

@@ -6,7 +6,7 @@ using FunctionsRegistry.Postgres;
 namespace FunctionsRegistry.Functions.Http;
 
 /// <summary>The outermost middleware: gives the request its id, runs the function's result, and turns any failure into its family's body.</summary>
-public sealed partial class ErrorBoundaryMiddleware(TimeProvider time, ILogger<ErrorBoundaryMiddleware> logger) : IFunctionsWorkerMiddleware
+public sealed partial class ErrorBoundaryMiddleware(IConfiguration configuration, TimeProvider time, ILogger<ErrorBoundaryMiddleware> logger) : IFunctionsWorkerMiddleware
 {
     private const string RequestIdHeader = "X-Request-Id";
 
@@ -27,20 +27,19 @@ public sealed partial class ErrorBoundaryMiddleware(TimeProvider time, ILogger<E
         http.Response.Headers[RequestIdHeader] = requestId;
         try
         {
+            RequestBody.SetLimit(http.Request, rules.BodyLimit is { } limit ? limit.ReadBytes(configuration) : RequestBody.JsonLimitBytes);
             await next(context);
             await ExecuteResultAsync(context, http);
         }
-        catch (OperationCanceledException) when (http.RequestAborted.IsCancellationRequested)
+        catch (Exception) when (http.RequestAborted.IsCancellationRequested)
         {
             // The client hung up: nobody reads the answer, and nothing of ours failed.
-            http.Response.StatusCode = 499;
+            if (!http.Response.HasStarted)
+                http.Response.StatusCode = 499;
         }
         catch (Exception exception)
         {
-            if (http.RequestAborted.IsCancellationRequested)
-                http.Response.StatusCode = 499;
-            else
-                await WriteErrorAsync(http, rules, family, requestId, exception);
+            await WriteErrorAsync(http, rules, family, requestId, exception);
         }
     }
 
@@ -59,8 +58,8 @@ public sealed partial class ErrorBoundaryMiddleware(TimeProvider time, ILogger<E
         var error = Translate(http, exception);
         if (error.Kind == ErrorKind.Internal)
             LogDefect(exception, http.Request.Method, http.Request.Path, requestId);
-        else if (error.Kind == ErrorKind.Unavailable)
-            LogUnavailable(http.Request.Method, http.Request.Path, requestId, error.InnerException?.Message ?? error.Message);
+        else if (error.Kind is ErrorKind.Unavailable or ErrorKind.BadGateway)
+            LogDependency(http.Request.Method, http.Request.Path, ErrorBodies.Status(family, error.Kind), requestId, error.InnerException?.Message ?? error.Message);
         if (http.Response.HasStarted)
         {
             // Half an answer is out: only a broken connection tells the client that it is not whole.
@@ -88,10 +87,13 @@ public sealed partial class ErrorBoundaryMiddleware(TimeProvider time, ILogger<E
     private static RegistryException Translate(HttpContext http, Exception exception) => exception switch
     {
         RegistryException known => known,
+        _ when (PostgresErrors.Translate(exception) ?? BlobStore.Translate(exception)) is { } dependency => dependency,
         BadHttpRequestException { StatusCode: StatusCodes.Status413PayloadTooLarge } =>
             CommonErrors.BodyTooLarge(http.Features.Get<Microsoft.AspNetCore.Http.Features.IHttpMaxRequestBodySizeFeature>()?.MaxRequestBodySize ?? 0),
         BadHttpRequestException broken => CommonErrors.BrokenRequest(broken.Message),
-        _ => PostgresErrors.Translate(exception) ?? BlobStore.Translate(exception) ?? CommonErrors.Internal(exception),
+        // The client still waits, so it was the host that stops, or a function that took too long.
+        OperationCanceledException or TimeoutException => CommonErrors.Interrupted(exception),
+        _ => CommonErrors.Internal(exception),
     };
 
     private string ReadRequestId(HttpRequest request)
@@ -105,6 +107,6 @@ public sealed partial class ErrorBoundaryMiddleware(TimeProvider time, ILogger<E
     [LoggerMessage(2001, LogLevel.Error, "{Method} {Path} failed, request {RequestId}")]
     private partial void LogDefect(Exception exception, string method, string path, string requestId);
 
-    [LoggerMessage(2002, LogLevel.Warning, "{Method} {Path} answered 503, request {RequestId}: {Reason}")]
-    private partial void LogUnavailable(string method, string path, string requestId, string reason);
+    [LoggerMessage(2002, LogLevel.Warning, "{Method} {Path} answered {Status}, request {RequestId}: {Reason}")]
+    private partial void LogDependency(string method, string path, int status, string requestId, string reason);
 }

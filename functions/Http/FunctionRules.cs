@@ -29,9 +29,34 @@ public sealed class RateLimitAttribute(RateLimitPolicy policy) : Attribute
 [AttributeUsage(AttributeTargets.Method)]
 public sealed class UnlimitedAttribute : Attribute;
 
-/// <summary>What the middleware must know of a function, read once from its attributes.</summary>
-public sealed record FunctionRules(Family Family, bool IsHttp, bool IsPublic, bool IsUnlimited, RateLimitPolicy? ExtraLimit)
+/// <summary>On a function: how long its request body may be, where that is not the 1 MB of JSON bodies.</summary>
+/// <param name="megabytes">The limit; 0 for none.</param>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class BodyLimitAttribute(int megabytes) : Attribute
 {
+    // A form's other fields beside the file that the setting is about.
+    private const int FormMegabytes = 2;
+
+    /// <summary>Setting that overrules the number, such as <c>Marketplace:MaxTarballMegabytes</c>; the form around the file may have 2 MB more.</summary>
+    public string? Setting { get; init; }
+
+    /// <summary>Whether there is none.</summary>
+    public bool IsNone => megabytes == 0;
+
+    /// <summary>The limit in force in bytes, or null for none.</summary>
+    public long? ReadBytes(IConfiguration configuration)
+    {
+        var limit = Setting is null ? megabytes : configuration.GetValue(Setting, megabytes) + FormMegabytes;
+        return limit == 0 ? null : (long)limit << 20;
+    }
+}
+
+/// <summary>What the middleware must know of a function, read once from its attributes.</summary>
+public sealed record FunctionRules(Family Family, bool IsHttp, bool IsPublic, bool IsUnlimited, RateLimitPolicy? ExtraLimit, BodyLimitAttribute? BodyLimit)
+{
+    /// <summary>Whether bodies of any length are streamed through.</summary>
+    public bool HasUnlimitedBody => BodyLimit is { IsNone: true };
+
     private static readonly ConcurrentDictionary<string, FunctionRules> s_rules = new();
 
     /// <summary>The rules of the function being invoked.</summary>
@@ -51,6 +76,7 @@ public sealed record FunctionRules(Family Family, bool IsHttp, bool IsPublic, bo
             context.FunctionDefinition.InputBindings.Values.Any(binding => binding.Type == "httpTrigger"),
             method.IsDefined(typeof(PublicAttribute)),
             method.IsDefined(typeof(UnlimitedAttribute)),
-            method.GetCustomAttribute<RateLimitAttribute>()?.Policy);
+            method.GetCustomAttribute<RateLimitAttribute>()?.Policy,
+            method.GetCustomAttribute<BodyLimitAttribute>());
     }
 }

@@ -16,15 +16,16 @@ public sealed class RateLimitMiddleware(RateLimiter limiter, ClientAddress clien
 
     private async ValueTask TakeAsync(HttpContext http, RequestState state)
     {
-        var subject = state.Caller?.Id.ToString() ?? clientAddress.Of(http);
-        if (DefaultPolicy(state) is { } policy)
-            Apply(http, state, await limiter.TakeAsync(policy, PerAddress(policy) ? clientAddress.Of(http) : subject, http.RequestAborted), null);
+        var caller = state.Caller is { IsPersonal: true } personal ? personal : null;
+        var subject = caller?.Id.ToString() ?? clientAddress.Of(http);
+        if (caller?.Limit is { } own)
+            Apply(http, state, await limiter.TakeAsync(own, subject, http.RequestAborted), null);
+        else if (DefaultPolicy(state) is { } policy)
+            Apply(http, state, await limiter.TakeAsync(policy, policy.IsPerAddress() ? clientAddress.Of(http) : subject, http.RequestAborted), null);
         // Without a caller the request is refused next; it must not use up anybody's quota.
         if (state.Rules.ExtraLimit is { } extra && (state.Rules.IsPublic || state.Caller is not null))
             Apply(http, state, await limiter.TakeAsync(extra, subject, http.RequestAborted), extra);
     }
-
-    private static bool PerAddress(RateLimitPolicy policy) => policy is RateLimitPolicy.DeanPerAddress or RateLimitPolicy.AgentxAnonymous;
 
     private static RateLimitPolicy? DefaultPolicy(RequestState state) => state.Family switch
     {
@@ -52,17 +53,5 @@ public sealed class RateLimitMiddleware(RateLimiter limiter, ClientAddress clien
             throw extra == RateLimitPolicy.AgentxPublish
                 ? CommonErrors.PublishLimitExceeded(decision.Limit, decision.ResetAfter)
                 : CommonErrors.RateLimitExceeded(decision.ResetAfter);
-    }
-}
-
-/// <summary>Refuses a request without a caller where the function needs one; after the limit, so that guessing tokens is limited, too.</summary>
-public sealed class RequireCallerMiddleware : IFunctionsWorkerMiddleware
-{
-    /// <inheritdoc/>
-    public Task Invoke(FunctionContext context, FunctionExecutionDelegate next)
-    {
-        if (FunctionRules.Of(context) is { IsHttp: true, IsPublic: false } && context.GetHttpContext() is { } http && http.GetState().Caller is null)
-            throw CommonErrors.AuthenticationRequired();
-        return next(context);
     }
 }

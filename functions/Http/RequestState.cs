@@ -2,11 +2,6 @@ using FunctionsRegistry.Errors;
 
 namespace FunctionsRegistry.Functions.Http;
 
-/// <summary>Who sent the request, as far as rules and limits care.</summary>
-/// <param name="Id">The user's or key's id in its slice; empty for shared credentials.</param>
-/// <param name="Name">The user name or key name; never a secret.</param>
-public sealed record Caller(Guid Id, string Name);
-
 /// <summary>What the middleware found out about the request in flight.</summary>
 public sealed class RequestState(FunctionRules rules, Family family, string requestId)
 {

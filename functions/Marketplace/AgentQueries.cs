@@ -12,18 +12,18 @@ internal static class AgentQueries
     public static string Scope(string text) => AgentNames.TryScope(text, out var scope) ? scope : throw MarketplaceErrors.AgentNotFound();
 
     /// <summary>page and limit; a limit is clamped to 1..100 and 0 means the default, as the original does for all its lists.</summary>
-    public static (int Page, int Limit) ReadPage(HttpRequest request)
+    public static (int Page, int Limit) ReadPage(HttpRequest request, int standard = 20, int max = 100)
     {
         var page = request.GetInteger("page", 1, 1, int.MaxValue);
-        var limit = ReadLimit(request);
+        var limit = ReadLimit(request, standard, max);
         return (long)page * limit <= DeepestRow || page == 1 ? (page, limit) : throw MarketplaceErrors.PageTooDeep(DeepestRow);
     }
 
     /// <summary>limit alone.</summary>
-    public static int ReadLimit(HttpRequest request)
+    public static int ReadLimit(HttpRequest request, int standard = 20, int max = 100)
     {
-        var limit = request.GetInteger("limit", 20, int.MinValue, int.MaxValue);
-        return limit == 0 ? 20 : Math.Clamp(limit, 1, 100);
+        var limit = request.GetInteger("limit", standard, int.MinValue, int.MaxValue);
+        return limit == 0 ? standard : Math.Clamp(limit, 1, max);
     }
 
     /// <summary>sort, or the list's own order.</summary>
@@ -41,15 +41,15 @@ internal static class AgentQueries
     public static AgentCursor? ReadCursor(HttpRequest request) =>
         request.GetText("cursor", 200) is { } text ? AgentCursor.Parse(text) ?? throw MarketplaceErrors.InvalidCursor() : null;
 
-    /// <summary>Full text; where nothing matches, names that look alike.</summary>
+    /// <summary>A page of a search; its cursor carries the row to go on from.</summary>
     public static async Task<IResult> SearchAsync(
-        AgentListStore lists, string text, AgentSort sort, string? category, int page, int limit, CancellationToken cancellationToken)
+        HttpRequest request, AgentSearchService search, string text, AgentSort sort, CancellationToken cancellationToken)
     {
-        var found = SearchQuery.ToTsQuery(text) is { } query
-            ? await lists.SearchAsync(query, sort, category, (page - 1) * limit, limit, cancellationToken)
-            : ([], 0, null);
-        if (found.Total == 0)
-            found = await lists.SearchSimilarAsync(text, category, limit, cancellationToken);
-        return JsonBody.Cacheable(new AgentListResponse(found.Agents, found.Total, page, limit, null), MarketplaceJson.Default.AgentListResponse);
+        var (page, limit) = ReadPage(request);
+        var offset = ReadCursor(request) is { } cursor
+            ? cursor.AgentId == Guid.Empty && cursor.Value is >= 0 and <= DeepestRow ? (int)cursor.Value : throw MarketplaceErrors.InvalidCursor()
+            : (page - 1) * limit;
+        var found = await search.SearchAsync(text, sort, request.GetText("category", 50), offset, limit, cancellationToken);
+        return JsonBody.Cacheable(new AgentListResponse(found.Agents, found.Total, page, limit, found.Next), MarketplaceJson.Default.AgentListResponse);
     }
 }

@@ -4,9 +4,9 @@ using FunctionsRegistry.Marketplace;
 
 namespace FunctionsRegistry.Functions.Marketplace;
 
-/// <summary>spec-agentx.md, "Agent Discovery" beside the plain list, and "User Profiles".</summary>
+/// <summary>spec-agentx.md, "Agent Discovery" beside the plain list: /search, /trending, /categories.</summary>
 [Contract(Family.AgentX)]
-public sealed class DiscoveryFunctions(AgentListStore lists, UserStore users)
+public sealed class DiscoveryFunctions(AgentSearchService search, AgentListStore lists)
 {
     /// <summary>GET /search: relevance unless a sort is asked for.</summary>
     [Function("discovery_search"), Public]
@@ -16,9 +16,7 @@ public sealed class DiscoveryFunctions(AgentListStore lists, UserStore users)
         var text = request.GetText("q");
         if (string.IsNullOrWhiteSpace(text))
             throw MarketplaceErrors.MissingQuery();
-        var (page, limit) = AgentQueries.ReadPage(request);
-        return AgentQueries.SearchAsync(
-            lists, text, AgentQueries.ReadSort(request, AgentSort.Relevance), request.GetText("category", 50), page, limit, cancellationToken);
+        return AgentQueries.SearchAsync(request, search, text, AgentQueries.ReadSort(request, AgentSort.Relevance), cancellationToken);
     }
 
     /// <summary>GET /trending.</summary>
@@ -47,27 +45,5 @@ public sealed class DiscoveryFunctions(AgentListStore lists, UserStore users)
         var categories = Categories.All.Select(pair => new CategorySummary(pair.Key, pair.Value, counts.GetValueOrDefault(pair.Key)))
             .OrderByDescending(category => category.Count).ToList();
         return JsonBody.Cacheable(new CategoryListResponse(categories), MarketplaceJson.Default.CategoryListResponse);
-    }
-
-    /// <summary>GET /users/:username.</summary>
-    [Function("users_get"), Public]
-    public async Task<IResult> GetUser(
-        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "agentx/api/v1/users/{username}")] HttpRequest request,
-        string username, CancellationToken cancellationToken)
-    {
-        var found = await users.FindProfileAsync(username.TrimStart('@'), cancellationToken) ?? throw MarketplaceErrors.UserNotFound();
-        return JsonBody.Cacheable(found.Profile, MarketplaceJson.Default.UserProfile);
-    }
-
-    /// <summary>GET /users/:username/agents.</summary>
-    [Function("users_agents"), Public]
-    public async Task<IResult> ListUserAgents(
-        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "agentx/api/v1/users/{username}/agents")] HttpRequest request,
-        string username, CancellationToken cancellationToken)
-    {
-        var user = await users.FindProfileAsync(username.TrimStart('@'), cancellationToken) ?? throw MarketplaceErrors.UserNotFound();
-        var (page, limit) = AgentQueries.ReadPage(request);
-        var found = await lists.ListByAuthorAsync(user.Id, (page - 1) * limit, limit, cancellationToken);
-        return JsonBody.Cacheable(new AgentListResponse(found.Agents, found.Total, page, limit, null), MarketplaceJson.Default.AgentListResponse);
     }
 }

@@ -51,6 +51,10 @@ public static class CommonErrors
     /// <summary>500: a defect; the cause is logged with the request's id.</summary>
     public static RegistryException Internal(Exception cause) => new(ErrorKind.Internal, "Internal server error", innerException: cause);
 
+    /// <summary>503: the host stops, or the work took longer than a request may.</summary>
+    public static RegistryException Interrupted(Exception cause) =>
+        new(ErrorKind.Unavailable, "The request was interrupted before it was done.", retryAfter: TimeSpan.FromSeconds(5), innerException: cause);
+
     /// <summary>400: the client broke the transport (a chunk, a multipart boundary, an early end).</summary>
     public static RegistryException BrokenRequest(string what) => new(ErrorKind.BadRequest, what);
 }

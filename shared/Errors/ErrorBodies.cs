@@ -122,7 +122,7 @@ public static class ErrorBodies
             writer.WriteEndArray();
         }
         writer.WriteNumber("status", status);
-        writer.WriteString("title", Title(error.Kind));
+        writer.WriteString("title", Title(status));
         writer.WriteString("type", "about:blank");
     }
 
@@ -151,10 +151,10 @@ public static class ErrorBodies
             writer.WriteStartArray("loc");
             foreach (var segment in field.Location)
             {
-                if (int.TryParse(segment, out var index))
+                if (segment is int index)
                     writer.WriteNumberValue(index);
                 else
-                    writer.WriteStringValue(segment);
+                    writer.WriteStringValue((string)segment);
             }
             writer.WriteEndArray();
             writer.WriteString("msg", field.Message);
@@ -163,20 +163,21 @@ public static class ErrorBodies
         }
     }
 
-    private static string Title(ErrorKind kind) => kind switch
+    private static string Title(int status) => status switch
     {
-        ErrorKind.BadRequest or ErrorKind.Validation => "Bad Request",
-        ErrorKind.Unauthorized => "Unauthorized",
-        ErrorKind.Forbidden => "Forbidden",
-        ErrorKind.NotFound => "Not Found",
-        ErrorKind.Conflict => "Conflict",
-        ErrorKind.Gone => "Gone",
-        ErrorKind.PreconditionFailed => "Precondition Failed",
-        ErrorKind.TooLarge => "Content Too Large",
-        ErrorKind.UnsupportedMediaType => "Unsupported Media Type",
-        ErrorKind.RateLimited => "Too Many Requests",
-        ErrorKind.BadGateway => "Bad Gateway",
-        ErrorKind.Unavailable => "Service Unavailable",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        409 => "Conflict",
+        410 => "Gone",
+        412 => "Precondition Failed",
+        413 => "Content Too Large",
+        415 => "Unsupported Media Type",
+        422 => "Unprocessable Content",
+        429 => "Too Many Requests",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
         _ => "Internal Server Error",
     };
 }

@@ -46,8 +46,11 @@ public enum ErrorKind
     Unavailable,
 }
 
-/// <summary>One wrong field. <paramref name="Location"/> are path segments (<c>body</c>, <c>agent_id</c>), <paramref name="Type"/> is a machine-readable code.</summary>
-public sealed record FieldError(IReadOnlyList<string> Location, string Message, string Type);
+/// <summary>
+/// One wrong field. <paramref name="Location"/> are path segments, names as string and places in a list as int (<c>body</c>, <c>tags</c>, 2);
+/// <paramref name="Type"/> is a machine-readable code.
+/// </summary>
+public sealed record FieldError(IReadOnlyList<object> Location, string Message, string Type);
 
 /// <summary>The only exception that services throw on purpose. Messages are written in the slices' named factories, never in place.</summary>
 public sealed class RegistryException(

@@ -22,20 +22,19 @@ public sealed class AccountService(UserStore users, GitHubOptions github, Market
     {
         if (string.IsNullOrEmpty(request.RedirectUri))
             throw MarketplaceErrors.MissingRedirectUri();
-        if (!IsAllowedRedirect(request.RedirectUri))
-            throw MarketplaceErrors.RedirectNotAllowed();
+        var redirect = ParseRedirect(request.RedirectUri);
         if (request.State is { Length: > 500 })
             throw CommonErrors.InvalidBody("$.state: at most 500 characters");
         var state = string.IsNullOrEmpty(request.State) ? RandomHex(16) : request.State;
         string url;
         if (github.ClientId is not null)
-            url = $"{github.WebUrl}login/oauth/authorize?client_id={Escape(github.ClientId)}&redirect_uri={Escape(request.RedirectUri)}"
+            url = $"{github.WebUrl}login/oauth/authorize?client_id={Escape(github.ClientId)}&redirect_uri={Escape(redirect.AbsoluteUri)}"
                 + $"&scope={Escape("read:user user:email")}&state={Escape(state)}";
         else if (developmentPage is not null)
             url = $"{developmentPage}?state={Escape(state)}";
         else
             throw MarketplaceErrors.SignInNotConfigured();
-        await users.InsertStateAsync(Hash("state:" + state), request.RedirectUri, time.GetUtcNow() + s_stateLifetime, cancellationToken);
+        await users.InsertStateAsync(Hash("state:" + state), redirect.AbsoluteUri, time.GetUtcNow() + s_stateLifetime, cancellationToken);
         return new SignInResponse(url, state);
     }
 
@@ -64,11 +63,7 @@ public sealed class AccountService(UserStore users, GitHubOptions github, Market
         return (token, expiresAt);
     }
 
-    /// <summary>The user of a token, or null.</summary>
-    public Task<(User User, DateTimeOffset ExpiresAt)?> FindByTokenAsync(string token, CancellationToken cancellationToken) =>
-        users.FindByTokenAsync(Hash(token), cancellationToken);
-
-    /// <summary>Revokes a token.</summary>
+    /// <summary>Revokes a token; no error when there is none.</summary>
     public Task RevokeAsync(string token, CancellationToken cancellationToken) => users.RevokeTokenAsync(Hash(token), cancellationToken);
 
     /// <summary>The development sign-in: where to send the browser back, with a code that stands for a chosen user name. Local runtime only.</summary>
@@ -84,9 +79,11 @@ public sealed class AccountService(UserStore users, GitHubOptions github, Market
         return $"{redirect}{(redirect.Contains('?', StringComparison.Ordinal) ? '&' : '?')}code={code}&state={Escape(state)}";
     }
 
-    private bool IsAllowedRedirect(string text) =>
+    private Uri ParseRedirect(string text) =>
         Uri.TryCreate(text, UriKind.Absolute, out var url) && url.UserInfo.Length == 0 && url.Fragment.Length == 0
-        && ((url.Scheme == "http" && url.IsLoopback) || github.RedirectOrigins.Contains(url.GetLeftPart(UriPartial.Authority), StringComparer.OrdinalIgnoreCase));
+        && ((url.Scheme == "http" && url.IsLoopback) || github.RedirectOrigins.Contains(url.GetLeftPart(UriPartial.Authority), StringComparer.OrdinalIgnoreCase))
+            ? url
+            : throw MarketplaceErrors.RedirectNotAllowed();
 
     private async Task<GitHubProfile> TakeDevelopmentCodeAsync(string code, CancellationToken cancellationToken)
     {

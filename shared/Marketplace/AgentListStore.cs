@@ -21,7 +21,12 @@ public enum AgentSort
     Relevance,
 }
 
-/// <summary>A place in a sorted list: the last row's sort value and id. Opaque to clients.</summary>
+/// <summary>One page of a list.</summary>
+/// <param name="Total">Of all pages.</param>
+/// <param name="Next">The cursor of the page after this one, or null after the last.</param>
+public sealed record AgentPage(IReadOnlyList<AgentSummary> Agents, long Total, string? Next);
+
+/// <summary>A place in a list: the last row's sort value and id; in a search, how many rows came before, with an empty id. Opaque to clients.</summary>
 public sealed record AgentCursor(long Value, Guid AgentId)
 {
     /// <summary>The text given to clients.</summary>
@@ -45,8 +50,9 @@ public sealed class AgentListStore(NpgsqlDataSource database)
     /// <summary>A search's total stops counting here.</summary>
     public const int MaxCounted = 10_000;
 
-    // Ranking looks at this many matches, the most downloaded ones: a frequent word must not cost more than a rare one.
-    private const int MaxRanked = 500;
+    /// <summary>Ranking looks at this many matches, the most downloaded ones: a frequent word must not cost more than a rare one.</summary>
+    public const int MaxRanked = 500;
+
     private const int MaxWalked = 2_000;
 
     private const string Columns = """
@@ -57,7 +63,7 @@ public sealed class AgentListStore(NpgsqlDataSource database)
     private const string Joins = "JOIN marketplace.agents a ON a.id = c.agent_id JOIN marketplace.users u ON u.id = a.author_id";
 
     /// <summary>A page of listed agents; after a cursor, or from an offset. The total is exact.</summary>
-    public async Task<(IReadOnlyList<AgentSummary> Agents, long Total, string? Next)> ListAsync(
+    public async Task<AgentPage> ListAsync(
         AgentSort sort, string? category, int offset, AgentCursor? after, int limit, CancellationToken cancellationToken)
     {
         var key = SortKey(sort);
@@ -77,7 +83,7 @@ public sealed class AgentListStore(NpgsqlDataSource database)
 
     /// <summary>Agents that match all words. The total is exact up to <see cref="MaxCounted"/>.</summary>
     /// <param name="tsquery">From <see cref="SearchQuery"/>; never raw input.</param>
-    public async Task<(IReadOnlyList<AgentSummary> Agents, long Total, string? Next)> SearchAsync(
+    public async Task<AgentPage> SearchAsync(
         string tsquery, AgentSort sort, string? category, int offset, int limit, CancellationToken cancellationToken)
     {
         var key = SortKey(sort);
@@ -130,12 +136,13 @@ public sealed class AgentListStore(NpgsqlDataSource database)
             if (!await reader.IsDBNullAsync(0, cancellationToken))
                 agents.Add(Read(reader));
         }
-        return (agents, total, null);
+        var end = sort == AgentSort.Relevance ? Math.Min(total, MaxRanked) : total;
+        return new(agents, total, agents.Count == limit && offset + limit < end ? new AgentCursor(offset + limit, Guid.Empty).ToString() : null);
     }
 
     /// <summary>What a mistyped or half-typed name may have meant: names by trigram similarity.</summary>
-    public async Task<(IReadOnlyList<AgentSummary> Agents, long Total, string? Next)> SearchSimilarAsync(
-        string text, string? category, int limit, CancellationToken cancellationToken)
+    public async Task<AgentPage> SearchSimilarAsync(
+        string text, string? category, int offset, int limit, CancellationToken cancellationToken)
     {
         const string Similar = """
             FROM marketplace.agents a JOIN marketplace.agent_counters c ON c.agent_id = a.id
@@ -146,16 +153,16 @@ public sealed class AgentListStore(NpgsqlDataSource database)
         batch.BatchCommands.Add(Command($"SELECT count(*) FROM (SELECT 1 {Similar} LIMIT {MaxCounted}) found", text, filter));
         batch.BatchCommands.Add(Command($"""
             SELECT {Columns}, 0::bigint FROM (
-                SELECT c.*, similarity(a.name, $1) AS rank {Similar} ORDER BY rank DESC, c.download_count DESC, c.agent_id DESC LIMIT $3) c
+                SELECT c.*, similarity(a.name, $1) AS rank {Similar} ORDER BY rank DESC, c.download_count DESC, c.agent_id DESC LIMIT $3 OFFSET $4) c
             {Joins} ORDER BY rank DESC, c.download_count DESC, c.agent_id DESC
-            """, text, filter, limit + 1));
+            """, text, filter, limit + 1, offset));
         var page = await ReadPageAsync(batch, limit, cancellationToken);
-        return (page.Agents, page.Total, null);
+        return page with { Next = page.Next is null ? null : new AgentCursor(offset + limit, Guid.Empty).ToString() };
     }
 
     /// <summary>Listed agents by downloads in the last period, kept up to the hour; those without any follow by their lifetime total.</summary>
     /// <param name="period">1 day, 7 or 30 days.</param>
-    public async Task<(IReadOnlyList<AgentSummary> Agents, long Total, string? Next)> ListTrendingAsync(TimeSpan period, int limit, CancellationToken cancellationToken)
+    public async Task<AgentPage> ListTrendingAsync(TimeSpan period, int limit, CancellationToken cancellationToken)
     {
         var column = period.TotalDays switch
         {
@@ -184,7 +191,7 @@ public sealed class AgentListStore(NpgsqlDataSource database)
     }
 
     /// <summary>A user's listed agents, most downloaded first.</summary>
-    public async Task<(IReadOnlyList<AgentSummary> Agents, long Total, string? Next)> ListByAuthorAsync(
+    public async Task<AgentPage> ListByAuthorAsync(
         Guid authorId, int offset, int limit, CancellationToken cancellationToken)
     {
         await using var batch = database.CreateBatch();
@@ -195,7 +202,7 @@ public sealed class AgentListStore(NpgsqlDataSource database)
             {Joins} ORDER BY c.download_count DESC, c.agent_id DESC
             """, authorId, limit + 1, offset));
         var page = await ReadPageAsync(batch, limit, cancellationToken);
-        return (page.Agents, page.Total, null);
+        return page with { Next = null };
     }
 
     /// <summary>Listed agents per category slug.</summary>
@@ -223,7 +230,7 @@ public sealed class AgentListStore(NpgsqlDataSource database)
     private static string SortParameter(AgentSort sort) =>
         sort == AgentSort.Newest ? "'epoch'::timestamptz + $1::bigint * interval '1 microsecond'" : "$1";
 
-    private static async Task<(IReadOnlyList<AgentSummary> Agents, long Total, string? Next)> ReadPageAsync(
+    private static async Task<AgentPage> ReadPageAsync(
         NpgsqlBatch batch, int limit, CancellationToken cancellationToken)
     {
         await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
@@ -235,11 +242,11 @@ public sealed class AgentListStore(NpgsqlDataSource database)
         while (await reader.ReadAsync(cancellationToken))
         {
             if (agents.Count == limit)
-                return (agents, total, last?.ToString());
+                return new(agents, total, last?.ToString());
             agents.Add(Read(reader));
             last = new AgentCursor(reader.GetInt64(14), reader.GetGuid(13));
         }
-        return (agents, total, null);
+        return new(agents, total, null);
     }
 
     private static AgentSummary Read(NpgsqlDataReader reader)
@@ -259,48 +266,5 @@ public sealed class AgentListStore(NpgsqlDataSource database)
                 ? new NpgsqlParameter { Value = parameter, NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Text }
                 : new NpgsqlParameter { Value = parameter });
         return command;
-    }
-}
-
-/// <summary>Turns what people type into a tsquery that cannot be malformed: only letters and digits are left of each word.</summary>
-public static class SearchQuery
-{
-    private const int MaxWords = 16;
-
-    /// <summary>All words, the last as a prefix, <c>-word</c> as a negation; null where no word is left.</summary>
-    public static string? ToTsQuery(string text)
-    {
-        var terms = new List<string>();
-        foreach (var part in text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries))
-        {
-            var words = Words(part);
-            var negated = part.Length > 1 && part[0] == '-';
-            foreach (var word in words)
-                if (terms.Count < MaxWords)
-                    terms.Add(negated ? $"!{word}" : word);
-        }
-        if (terms.All(term => term[0] == '!'))
-            return null;
-        if (terms[^1][0] != '!')
-            terms[^1] += ":*";
-        return string.Join(" & ", terms);
-    }
-
-    private static IEnumerable<string> Words(string part)
-    {
-        var start = -1;
-        for (var i = 0; i <= part.Length; i++)
-        {
-            if (i < part.Length && char.IsLetterOrDigit(part[i]))
-            {
-                if (start < 0)
-                    start = i;
-            }
-            else if (start >= 0)
-            {
-                yield return part[start..i];
-                start = -1;
-            }
-        }
     }
 }

@@ -7,6 +7,12 @@ namespace FunctionsRegistry.Marketplace;
 /// <summary>A tarball that was stored and checked, and that no version points to yet.</summary>
 public sealed record StagedTarball(StoredTarball Stored, PackageIdentity Identity);
 
+/// <summary>What a publisher says of a tarball.</summary>
+/// <param name="ManifestJson">The form's agent_yaml, which is JSON.</param>
+/// <param name="Sha256">What the client computed, or null.</param>
+/// <param name="PathScope">Scope and name of the route, or null on the route without them.</param>
+public sealed record AgentRelease(Guid UserId, string Username, string ManifestJson, string Readme, string? Sha256, string? PathScope, string? PathName);
+
 /// <summary>Publishing and installing.</summary>
 public sealed partial class AgentService(AgentStore agents, BlobStore blobs, MarketplaceOptions options, TimeProvider time, ILogger<AgentService> logger)
 {
@@ -37,21 +43,18 @@ public sealed partial class AgentService(AgentStore agents, BlobStore blobs, Mar
     }
 
     /// <summary>Publishes a staged tarball.</summary>
-    /// <param name="pathScope">Scope and name of the route, or null on the route without them.</param>
-    /// <param name="sha256">What the client computed, or null.</param>
-    /// <exception cref="RegistryException">400, 403, 409 as the contract says, in the original's order.</exception>
-    public async Task<PublishResponse> PublishAsync(
-        Guid userId, string username, StagedTarball tarball, string manifestJson, string readme, string? sha256, string? pathScope, string? pathName,
-        CancellationToken cancellationToken)
+    /// <exception cref="RegistryException">400, 403, 409 as the contract says, in the original's order; nothing is published then.</exception>
+    public async Task<PublishResponse> PublishAsync(AgentRelease release, StagedTarball tarball, CancellationToken cancellationToken)
     {
-        var manifest = ManifestValidator.Parse(manifestJson);
-        CheckPath(manifest, pathScope, pathName);
-        if (!manifest.Scope[1..].Equals(username, StringComparison.OrdinalIgnoreCase))
-            throw MarketplaceErrors.NotYourScope(username);
-        CheckTarball(manifest, tarball, sha256);
-        if (readme.Length > options.MaxReadmeCharacters)
+        var manifest = ManifestValidator.Parse(release.ManifestJson);
+        CheckPath(manifest, release.PathScope, release.PathName);
+        if (!manifest.Scope[1..].Equals(release.Username, StringComparison.OrdinalIgnoreCase))
+            throw MarketplaceErrors.NotYourScope(release.Username);
+        CheckTarball(manifest, tarball, release.Sha256);
+        if (release.Readme.Length > options.MaxReadmeCharacters)
             throw MarketplaceErrors.ValidationFailed($"readme: may have at most {options.MaxReadmeCharacters} characters");
-        await agents.InsertVersionAsync(userId, manifest, readme.Replace("\0", "", StringComparison.Ordinal), tarball.Stored, cancellationToken);
+        var readme = release.Readme.Replace("\0", "", StringComparison.Ordinal);
+        await agents.InsertVersionAsync(release.UserId, manifest, readme, tarball.Stored, cancellationToken);
         var fullName = $"{manifest.Scope}/{manifest.Name}";
         LogPublished(fullName, manifest.Version, tarball.Stored.SizeBytes);
         return new PublishResponse(true, manifest.Version, fullName, $"{options.WebUrl}/agents/{fullName}");
@@ -91,18 +94,22 @@ public sealed partial class AgentService(AgentStore agents, BlobStore blobs, Mar
     }
 
     /// <summary>Deletes blobs that no version points to and that are older than an hour; returns how many. Repeating it is harmless.</summary>
-    public async Task<int> SweepOrphansAsync(CancellationToken cancellationToken)
+    /// <param name="everything">True: all blobs; false: those of the last days, which costs the same however many packages there are.</param>
+    public async Task<int> SweepOrphansAsync(bool everything, CancellationToken cancellationToken)
     {
         const int PageSize = 500;
-        var before = time.GetUtcNow() - s_orphanAge;
+        var now = time.GetUtcNow();
         var deleted = 0;
         var page = new List<string>(PageSize);
-        await foreach (var (name, createdAt) in blobs.ListAsync(BlobContainers.Packages, "agents/", cancellationToken))
+        foreach (var prefix in everything ? ["agents/"] : BlobNames.RecentPrefixes("agents/", now))
         {
-            if (createdAt < before)
-                page.Add(name);
-            if (page.Count == PageSize)
-                deleted += await DeleteUnreferencedAsync(page, cancellationToken);
+            await foreach (var (name, createdAt) in blobs.ListAsync(BlobContainers.Packages, prefix, cancellationToken))
+            {
+                if (createdAt < now - s_orphanAge)
+                    page.Add(name);
+                if (page.Count == PageSize)
+                    deleted += await DeleteUnreferencedAsync(page, cancellationToken);
+            }
         }
         return deleted + await DeleteUnreferencedAsync(page, cancellationToken);
     }

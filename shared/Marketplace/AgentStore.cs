@@ -19,18 +19,18 @@ public sealed class AgentStore(NpgsqlDataSource database, TimeProvider time)
         const string Sql = """
             SELECT a.scope, a.name, a.description, a.readme, a.category, a.tags, a.license, a.repository, a.homepage, a.latest_version,
                    c.download_count, c.star_count, a.is_verified, a.is_featured, a.is_deprecated, u.username, u.display_name, u.avatar_url,
-                   a.permissions::text, a.mcp_servers, a.examples::text, v.versions::text, v.total, a.created_at, a.updated_at
+                   a.permissions::text, a.mcp_servers, a.examples::text, v.versions::text,
+                   (SELECT count(*) FROM marketplace.agent_versions WHERE agent_id = a.id AND unpublished_at IS NULL), a.created_at, a.updated_at
             FROM marketplace.agents a
             JOIN marketplace.agent_counters c ON c.agent_id = a.id
             JOIN marketplace.users u ON u.id = a.author_id
             CROSS JOIN LATERAL (
-                SELECT coalesce(jsonb_agg(n.version) FILTER (WHERE n.place <= 20), '[]') AS versions, count(*) AS total
+                SELECT json_agg(n.version) AS versions
                 FROM (
-                    SELECT row_number() OVER (ORDER BY published_at DESC, id) AS place,
-                        jsonb_build_object('version', version, 'tarball_size', size_bytes, 'download_count', download_count,
+                    SELECT json_build_object('version', version, 'tarball_size', size_bytes, 'download_count', download_count,
                         'published_at', to_char(published_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), 'requires', manifest -> 'requires',
                         'mcp_servers', manifest -> 'mcp_servers', 'permissions', manifest -> 'permissions') AS version
-                    FROM marketplace.agent_versions WHERE agent_id = a.id AND unpublished_at IS NULL ORDER BY published_at DESC, id) n) v
+                    FROM marketplace.agent_versions WHERE agent_id = a.id AND unpublished_at IS NULL ORDER BY published_at DESC, id LIMIT 20) n) v
             WHERE lower(a.scope) = lower($1) AND a.name = $2 AND a.latest_version IS NOT NULL
             """;
         await using var command = database.CreateCommand(Sql);
@@ -40,23 +40,31 @@ public sealed class AgentStore(NpgsqlDataSource database, TimeProvider time)
         return await reader.ReadAsync(cancellationToken) ? ReadDetail(reader) : null;
     }
 
-    /// <summary>Published versions, newest first; null where the agent is unknown.</summary>
-    public async Task<IReadOnlyList<VersionSummary>?> ListVersionsAsync(string scope, string name, CancellationToken cancellationToken)
+    /// <summary>A page of published versions, newest first; null where the agent is unknown.</summary>
+    public async Task<IReadOnlyList<VersionSummary>?> ListVersionsAsync(string scope, string name, int offset, int limit, CancellationToken cancellationToken)
     {
         const string Sql = """
             SELECT v.version, v.size_bytes, v.download_count, v.published_at
-            FROM marketplace.agents a LEFT JOIN marketplace.agent_versions v ON v.agent_id = a.id AND v.unpublished_at IS NULL
+            FROM marketplace.agents a LEFT JOIN LATERAL (
+                SELECT * FROM marketplace.agent_versions WHERE agent_id = a.id AND unpublished_at IS NULL
+                ORDER BY published_at DESC, id LIMIT $4 OFFSET $3) v ON true
             WHERE lower(a.scope) = lower($1) AND a.name = $2 AND a.latest_version IS NOT NULL
             ORDER BY v.published_at DESC, v.id
             """;
         await using var command = database.CreateCommand(Sql);
         command.Parameters.Add(new() { Value = scope });
         command.Parameters.Add(new() { Value = name });
+        command.Parameters.Add(new() { Value = offset });
+        command.Parameters.Add(new() { Value = limit });
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        var versions = new List<VersionSummary>();
+        List<VersionSummary>? versions = null;
         while (await reader.ReadAsync(cancellationToken))
-            versions.Add(new(reader.GetString(0), reader.GetInt64(1), reader.GetInt64(2), reader.GetFieldValue<DateTimeOffset>(3)));
-        return versions.Count == 0 ? null : versions;
+        {
+            versions ??= [];
+            if (!reader.IsDBNull(0))
+                versions.Add(new(reader.GetString(0), reader.GetInt64(1), reader.GetInt64(2), reader.GetFieldValue<DateTimeOffset>(3)));
+        }
+        return versions;
     }
 
     /// <summary>Finds a published version and counts one download of it, in one statement.</summary>
@@ -129,7 +137,8 @@ public sealed class AgentStore(NpgsqlDataSource database, TimeProvider time)
             throw MarketplaceErrors.VersionExists(manifest.Version);
         }
         await MoveLatestAsync(connection, agentId, cancellationToken);
-        await transaction.CommitAsync(cancellationToken);
+        // Not cancellable: a client that hangs up must not leave it open whether the commit happened.
+        await transaction.CommitAsync(CancellationToken.None);
     }
 
     /// <summary>Unpublishes a version of the caller's; it stays reserved.</summary>
@@ -168,12 +177,14 @@ public sealed class AgentStore(NpgsqlDataSource database, TimeProvider time)
             """;
         const string Remove = """
             WITH agent AS (SELECT id FROM marketplace.agents WHERE lower(scope) = lower($1) AND name = $2 AND latest_version IS NOT NULL),
-            star AS (DELETE FROM marketplace.stars s USING agent WHERE s.agent_id = agent.id AND s.user_id = $3 AND $4::timestamptz IS NOT NULL RETURNING s.agent_id),
+            star AS (DELETE FROM marketplace.stars s USING agent WHERE s.agent_id = agent.id AND s.user_id = $3 RETURNING s.agent_id),
             counted AS (UPDATE marketplace.agent_counters c SET star_count = c.star_count - 1 FROM star WHERE c.agent_id = star.agent_id RETURNING c.star_count)
             SELECT coalesce((SELECT star_count FROM counted), c.star_count) FROM agent JOIN marketplace.agent_counters c ON c.agent_id = agent.id
             """;
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        return (long?)await ScalarAsync(connection, starred ? Add : Remove, cancellationToken, scope, name, userId, time.GetUtcNow());
+        return (long?)(starred
+            ? await ScalarAsync(connection, Add, cancellationToken, scope, name, userId, time.GetUtcNow())
+            : await ScalarAsync(connection, Remove, cancellationToken, scope, name, userId));
     }
 
     /// <summary>Those of the given blobs that no version points to.</summary>

@@ -1,7 +1,7 @@
 namespace FunctionsRegistry.Marketplace;
 
 /// <summary>Checks and stores telemetry (agentx.md 2.14).</summary>
-public sealed class TelemetryService(UserStore users)
+public sealed class TelemetryService(TelemetryStore store)
 {
     private const int LongestRunMs = 3_600_000;
 
@@ -24,7 +24,7 @@ public sealed class TelemetryService(UserStore users)
         if (faults.Count > 0)
             throw MarketplaceErrors.InvalidTelemetry(faults);
         var entry = new TelemetryEvent(agent!, version, request.Success!.Value, (int)request.DurationMs!.Value, request.ErrorType, request.Os, request.CliVersion);
-        return users.InsertTelemetryAsync(entry, cancellationToken);
+        return store.InsertAsync(entry, cancellationToken);
     }
 
     private static void Check(List<string> faults, string name, string? value, int maxLength, bool required = false)

@@ -24,15 +24,30 @@ public sealed class UserStore(NpgsqlDataSource database, TimeProvider time)
                 avatar_url = excluded.avatar_url, updated_at = excluded.updated_at
             RETURNING id, github_id, username, display_name, avatar_url
             """;
+        // Two first sign-ins under one login at once (a rename and its successor): the second frees the name again.
+        try
+        {
+            return await UpsertOnceAsync(FreeName, Upsert, profile, cancellationToken);
+        }
+        catch (PostgresException exception) when (exception.SqlState is PostgresErrorCodes.UniqueViolation or PostgresErrorCodes.DeadlockDetected)
+        {
+            return await UpsertOnceAsync(FreeName, Upsert, profile, cancellationToken);
+        }
+    }
+
+    private async Task<User> UpsertOnceAsync(string freeName, string upsertUser, GitHubProfile profile, CancellationToken cancellationToken)
+    {
         var now = time.GetUtcNow();
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-        await using var free = new NpgsqlCommand(FreeName, connection, transaction);
+#pragma warning disable CA2100 // The texts are the caller's constants.
+        await using var free = new NpgsqlCommand(freeName, connection, transaction);
         free.Parameters.Add(new() { Value = profile.Username });
         free.Parameters.Add(new() { Value = profile.GithubId });
         free.Parameters.Add(new() { Value = now });
         await free.ExecuteNonQueryAsync(cancellationToken);
-        await using var upsert = new NpgsqlCommand(Upsert, connection, transaction);
+        await using var upsert = new NpgsqlCommand(upsertUser, connection, transaction);
+#pragma warning restore CA2100
         foreach (var value in (object?[])[Guid.CreateVersion7(now), profile.GithubId, profile.Username, profile.DisplayName, profile.Email, profile.AvatarUrl, now])
             upsert.Parameters.Add(new() { Value = value ?? DBNull.Value });
         User user;
@@ -147,25 +162,6 @@ public sealed class UserStore(NpgsqlDataSource database, TimeProvider time)
             reader.GetValue(5) as string, reader.GetInt64(6), reader.GetInt64(7), reader.GetFieldValue<DateTimeOffset>(8)));
     }
 
-    /// <summary>Stores one telemetry event; the agent is linked where its full name is known.</summary>
-    public async Task InsertTelemetryAsync(TelemetryEvent telemetry, CancellationToken cancellationToken)
-    {
-        const string Sql = """
-            INSERT INTO marketplace.telemetry (id, agent_id, agent_name, version, success, duration_ms, error_type, os, cli_version, created_at)
-            VALUES ($1, (SELECT id FROM marketplace.agents WHERE lower(scope) = lower(split_part($2, '/', 1)) AND name = split_part($2, '/', 2)),
-                    $2, $3, $4, $5, $6, $7, $8, $9)
-            """;
-        var now = time.GetUtcNow();
-        await using var command = database.CreateCommand(Sql);
-        foreach (var value in (object?[])[Guid.CreateVersion7(now), telemetry.Agent, telemetry.Version, telemetry.Success, telemetry.DurationMs,
-            telemetry.ErrorType, telemetry.Os, telemetry.CliVersion, now])
-            command.Parameters.Add(new() { Value = value ?? DBNull.Value });
-        await command.ExecuteNonQueryAsync(cancellationToken);
-    }
-
     private static User Read(NpgsqlDataReader reader) =>
         new(reader.GetGuid(0), reader.GetInt64(1), reader.GetString(2), reader.GetValue(3) as string, reader.GetValue(4) as string);
 }
-
-/// <summary>One checked telemetry event. <paramref name="Agent"/> is "@scope/name" or what the client knows of it.</summary>
-public sealed record TelemetryEvent(string Agent, string? Version, bool Success, int DurationMs, string? ErrorType, string? Os, string? CliVersion);

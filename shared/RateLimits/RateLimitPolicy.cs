@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Reflection;
 using Microsoft.Extensions.Configuration;
 
 namespace FunctionsRegistry.RateLimits;
@@ -7,28 +8,59 @@ namespace FunctionsRegistry.RateLimits;
 public enum RateLimitPolicy
 {
     /// <summary>agentx, no caller: 60 per minute and address.</summary>
+    [PolicyStandard("60/1m", PerAddress = true)]
     AgentxAnonymous,
 
     /// <summary>agentx, signed in: 120 per minute and user.</summary>
+    [PolicyStandard("120/1m")]
     AgentxUser,
 
     /// <summary>agentx publishes: 10 per hour and user.</summary>
+    [PolicyStandard("10/1h")]
     AgentxPublish,
 
     /// <summary>Hokusai: 100 per minute and key.</summary>
+    [PolicyStandard("100/1m")]
     HokusaiDefault,
 
     /// <summary>Hokusai model registration: 20 per minute and key.</summary>
+    [PolicyStandard("20/1m")]
     HokusaiRegister,
 
     /// <summary>Hokusai lineage: 30 per minute and key.</summary>
+    [PolicyStandard("30/1m")]
     HokusaiLineage,
 
     /// <summary>Hokusai contributors' impact: 50 per minute and key.</summary>
+    [PolicyStandard("50/1m")]
     HokusaiImpact,
 
     /// <summary>IndexAgent, Airflow, Evolution: 1,000 per minute and address.</summary>
+    [PolicyStandard("1000/1m", PerAddress = true)]
     DeanPerAddress,
+}
+
+/// <summary>On a policy: the limit unless configured otherwise, and whether it counts addresses whoever the caller is.</summary>
+[AttributeUsage(AttributeTargets.Field)]
+public sealed class PolicyStandardAttribute(string limit) : Attribute
+{
+    /// <summary>Count and window, such as <c>60/1m</c>.</summary>
+    public string Limit => limit;
+
+    /// <summary>True: per address; false: per user or key where there is one.</summary>
+    public bool PerAddress { get; init; }
+}
+
+/// <summary>What the policies' attributes say.</summary>
+public static class RateLimitPolicies
+{
+    private static readonly PolicyStandardAttribute[] s_standards =
+        [.. Enum.GetValues<RateLimitPolicy>().Select(policy => typeof(RateLimitPolicy).GetField(policy.ToString())!.GetCustomAttribute<PolicyStandardAttribute>()!)];
+
+    /// <summary>Whether the policy counts addresses whoever the caller is.</summary>
+    public static bool IsPerAddress(this RateLimitPolicy policy) => s_standards[(int)policy].PerAddress;
+
+    internal static PolicyStandardAttribute Standard(RateLimitPolicy policy) => s_standards[(int)policy];
 }
 
 /// <summary><paramref name="Count"/> calls in any <paramref name="Window"/>; null stands for no limit.</summary>
@@ -38,19 +70,7 @@ public sealed record RateLimit(string Name, int Count, TimeSpan Window);
 /// <summary>The limits in force: the specs' numbers unless configured.</summary>
 public sealed class RateLimitOptions
 {
-    private static readonly Dictionary<RateLimitPolicy, string> s_defaults = new()
-    {
-        [RateLimitPolicy.AgentxAnonymous] = "60/1m",
-        [RateLimitPolicy.AgentxUser] = "120/1m",
-        [RateLimitPolicy.AgentxPublish] = "10/1h",
-        [RateLimitPolicy.HokusaiDefault] = "100/1m",
-        [RateLimitPolicy.HokusaiRegister] = "20/1m",
-        [RateLimitPolicy.HokusaiLineage] = "30/1m",
-        [RateLimitPolicy.HokusaiImpact] = "50/1m",
-        [RateLimitPolicy.DeanPerAddress] = "1000/1m",
-    };
-
-    private readonly RateLimit?[] _limits = new RateLimit?[s_defaults.Count];
+    private readonly RateLimit?[] _limits = new RateLimit?[Enum.GetValues<RateLimitPolicy>().Length];
 
     private RateLimitOptions(string keyPrefix) => KeyPrefix = keyPrefix;
 
@@ -69,9 +89,9 @@ public sealed class RateLimitOptions
         var wrong = section.GetChildren().Select(child => child.Key)
             .Where(key => key != "KeyPrefix" && !Enum.TryParse<RateLimitPolicy>(key, ignoreCase: true, out _))
             .Select(key => $"RateLimits__{key} is not a policy").ToList();
-        foreach (var (policy, standard) in s_defaults)
+        foreach (var policy in Enum.GetValues<RateLimitPolicy>())
         {
-            var text = section[policy.ToString()] ?? standard;
+            var text = section[policy.ToString()] ?? RateLimitPolicies.Standard(policy).Limit;
             if (TryParse(WireName(policy), text, out var limit))
                 options._limits[(int)policy] = limit;
             else

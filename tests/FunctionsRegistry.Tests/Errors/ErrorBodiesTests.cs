@@ -5,7 +5,7 @@ namespace FunctionsRegistry.Tests.Errors;
 
 public sealed class ErrorBodiesTests
 {
-    private static readonly FieldError s_field = new(["body", "items", "0", "name"], "Field required", "missing");
+    private static readonly FieldError s_field = new(["body", "items", 0, "name"], "Field required", "missing");
 
     public static TheoryData<Family, string, int> PlainErrors => new()
     {

@@ -94,9 +94,9 @@ public sealed class TimerTests(TestServices services)
             (await second.TryHoldAsync(name, CancellationToken.None)).ShouldBeTrue();
             (await first.TryHoldAsync(name + "_other", CancellationToken.None)).ShouldBeTrue();
 
-            // The server ends its session: it loses the lock, and whoever comes first takes it.
+            // The server ends its session and waits for that: it loses the lock, and whoever comes first takes it.
             await services.ExecuteAsync(
-                $"SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32 | objid::bigint) = {TimerLocks.KeyOf(name)}");
+                $"SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32 | objid::bigint) = {TimerLocks.KeyOf(name)}");
             (await second.TryHoldAsync(name, CancellationToken.None)).ShouldBeFalse();
             (await first.TryHoldAsync(name, CancellationToken.None)).ShouldBeTrue();
             (await second.TryHoldAsync(name, CancellationToken.None)).ShouldBeFalse();

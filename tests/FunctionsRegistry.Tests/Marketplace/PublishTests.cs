@@ -307,8 +307,8 @@ public sealed class PublishTests(MarketplaceApp app) : IClassFixture<Marketplace
             app.Service<FunctionsRegistry.Marketplace.AgentStore>(), blobs, app.Service<FunctionsRegistry.Marketplace.MarketplaceOptions>(),
             new LaterTime(TimeSpan.FromHours(2)), app.Service<Microsoft.Extensions.Logging.ILogger<FunctionsRegistry.Marketplace.AgentService>>());
 
-        (await app.Service<FunctionsRegistry.Marketplace.AgentService>().SweepOrphansAsync(default)).ShouldBe(0);
-        (await later.SweepOrphansAsync(default)).ShouldBeGreaterThanOrEqualTo(1);
+        (await app.Service<FunctionsRegistry.Marketplace.AgentService>().SweepOrphansAsync(everything: true, default)).ShouldBe(0);
+        (await later.SweepOrphansAsync(everything: true, default)).ShouldBeGreaterThanOrEqualTo(1);
 
         var download = await app.GetJsonAsync("/agents/@sara/kept/download/1.0.0");
         (await app.Client.GetByteArrayAsync(download.GetProperty("tarball_url").GetString())).Length.ShouldBeGreaterThan(0);

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text;
 using System.Text.Encodings.Web;
 using FunctionsRegistry.Errors;
@@ -6,19 +7,17 @@ using FunctionsRegistry.Marketplace;
 
 namespace FunctionsRegistry.Functions.Marketplace;
 
-/// <summary>spec-agentx.md, "Authentication" and "Telemetry".</summary>
+/// <summary>spec-agentx.md, "Authentication".</summary>
 [Contract(Family.AgentX)]
-public sealed class AccountFunctions(AccountService accounts, TelemetryService telemetry)
+public sealed class AuthFunctions(AccountService accounts, SecretCache cache)
 {
-    private const string DevelopmentRoute = "agentx/api/v1/auth/development";
-
     /// <summary>POST /auth/github.</summary>
     [Function("auth_github"), Public]
     public async Task<IResult> StartSignIn(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "agentx/api/v1/auth/github")] HttpRequest request, CancellationToken cancellationToken)
     {
         var body = await RequestBody.ReadJsonAsync(request, MarketplaceJson.Default.SignInRequest, cancellationToken);
-        var page = RuntimeFlavour.IsLocal ? new Uri($"{request.Scheme}://{request.Host}/{DevelopmentRoute}") : null;
+        var page = RuntimeFlavour.IsLocal && IsOnThisMachine(request) ? new Uri($"{request.Scheme}://{request.Host}/agentx/api/v1/auth/development") : null;
         return JsonBody.Create(await accounts.StartAsync(body, page, cancellationToken), MarketplaceJson.Default.SignInResponse);
     }
 
@@ -35,27 +34,32 @@ public sealed class AccountFunctions(AccountService accounts, TelemetryService t
     /// <summary>The development sign-in page, our addition: exists in the local runtime only, for work without GitHub.</summary>
     [Function("auth_development"), Public]
     public async Task<IResult> DevelopmentSignIn(
-        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "post", Route = DevelopmentRoute)] HttpRequest request, CancellationToken cancellationToken)
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "post", Route = "agentx/api/v1/auth/development")] HttpRequest request, CancellationToken cancellationToken)
     {
-        if (!RuntimeFlavour.IsLocal)
+        if (!RuntimeFlavour.IsLocal || !IsOnThisMachine(request))
             throw CommonErrors.RouteNotFound(request.Method, request.Path);
         if (!HttpMethods.IsPost(request.Method))
             return Results.Content(Page(request.GetText("state") ?? ""), "text/html; charset=utf-8", Encoding.UTF8);
-        RequestBody.SetLimit(request, RequestBody.JsonLimitBytes);
         if (!request.HasFormContentType)
             throw CommonErrors.BrokenRequest("The request body must be a form with the fields state and username.");
         var form = await request.ReadFormAsync(cancellationToken);
         return Results.Redirect(await accounts.ApproveDevelopmentAsync(form["state"], form["username"], cancellationToken));
     }
 
-    /// <summary>POST /telemetry: the spec's body, or the real client's.</summary>
-    [Function("telemetry_submit"), Public]
-    public async Task<IResult> SubmitTelemetry(
-        [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "agentx/api/v1/telemetry")] HttpRequest request, CancellationToken cancellationToken)
+    /// <summary>DELETE /auth/token, our addition: revokes the token that signs the request.</summary>
+    [Function("auth_token_revoke")]
+    public async Task<IResult> RevokeToken(
+        [HttpTrigger(AuthorizationLevel.Anonymous, "delete", Route = "agentx/api/v1/auth/token")] HttpRequest request, CancellationToken cancellationToken)
     {
-        await telemetry.RecordAsync(await RequestBody.ReadJsonAsync(request, MarketplaceJson.Default.TelemetryRequest, cancellationToken), cancellationToken);
-        return JsonBody.Create(new TelemetryResponse(true), MarketplaceJson.Default.TelemetryResponse);
+        await accounts.RevokeAsync(MarketplaceAuthenticator.ReadToken(request)!, cancellationToken);
+        cache.Clear();
+        return Results.NoContent();
     }
+
+    // A page of another site can make a browser send this form, but neither from this machine's own address nor under its own name.
+    private static bool IsOnThisMachine(HttpRequest request) =>
+        request.HttpContext.Connection.RemoteIpAddress is { } peer && IPAddress.IsLoopback(peer)
+        && (request.Host.Host == "localhost" || (IPAddress.TryParse(request.Host.Host.Trim('[', ']'), out var host) && IPAddress.IsLoopback(host)));
 
     private static string Page(string state) => $$"""
         <!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">

@@ -1,0 +1,44 @@
+namespace FunctionsRegistry.Marketplace;
+
+/// <summary>Turns what people type into a tsquery that cannot be malformed: only letters and digits are left of each word.</summary>
+public static class SearchQuery
+{
+    private const int MaxWords = 16;
+
+    /// <summary>All words, the last as a prefix, <c>-word</c> as a negation; null where no word is left.</summary>
+    public static string? ToTsQuery(string text)
+    {
+        var terms = new List<string>();
+        foreach (var part in text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries))
+        {
+            var words = Words(part);
+            var negated = part.Length > 1 && part[0] == '-';
+            foreach (var word in words)
+                if (terms.Count < MaxWords)
+                    terms.Add(negated ? $"!{word}" : word);
+        }
+        if (terms.All(term => term[0] == '!'))
+            return null;
+        if (terms[^1][0] != '!')
+            terms[^1] += ":*";
+        return string.Join(" & ", terms);
+    }
+
+    private static IEnumerable<string> Words(string part)
+    {
+        var start = -1;
+        for (var i = 0; i <= part.Length; i++)
+        {
+            if (i < part.Length && char.IsLetterOrDigit(part[i]))
+            {
+                if (start < 0)
+                    start = i;
+            }
+            else if (start >= 0)
+            {
+                yield return part[start..i];
+                start = -1;
+            }
+        }
+    }
+}
