@@ -19,6 +19,9 @@ public static class BlobContainers
 {
     /// <summary>Agent tarballs.</summary>
     public const string Packages = "packages";
+
+    /// <summary>Archives of repositories to index.</summary>
+    public const string Repositories = "repositories";
 }
 
 /// <summary>Where blobs are.</summary>
@@ -64,6 +67,14 @@ public sealed class BlobStore(BlobOptions options, TimeProvider time)
             TransferOptions = new StorageTransferOptions { InitialTransferSize = 4 << 20, MaximumTransferSize = 4 << 20, MaximumConcurrency = 1 },
         };
         await client.GetBlobClient(name).UploadAsync(content, upload, cancellationToken);
+    }
+
+    /// <summary>A blob's content as a forward-only stream, fetched in blocks of 4 MB as it is read.</summary>
+    /// <exception cref="RequestFailedException">There is none.</exception>
+    public async Task<Stream> OpenReadAsync(string container, string name, CancellationToken cancellationToken)
+    {
+        var client = await GetContainerAsync(container, cancellationToken);
+        return await client.GetBlobClient(name).OpenReadAsync(new BlobOpenReadOptions(allowModifications: false) { BufferSize = 4 << 20 }, cancellationToken);
     }
 
     /// <summary>Deletes a blob; no error when there is none.</summary>

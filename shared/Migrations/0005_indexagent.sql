@@ -13,7 +13,7 @@ CREATE TABLE indexagent.repositories (
 CREATE TABLE indexagent.generations (
     id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     repository_id  uuid NOT NULL REFERENCES indexagent.repositories ON DELETE CASCADE,
-    state          text NOT NULL CHECK (state IN ('indexing', 'ready', 'failed', 'replaced')),
+    state          text NOT NULL CHECK (state IN ('indexing', 'ready', 'failed')),
     -- The archive: stored at once where it was sent, or once it was fetched from source_url.
     blob_name      text,
     source_url     text,
@@ -51,7 +51,19 @@ CREATE TABLE indexagent.segments (
     CONSTRAINT segments_number_key UNIQUE (generation_id, number)
 );
 
--- The three tables below have no foreign key: checking one per row would double the time to index. Deleting a segment deletes its rows (IndexStore).
+-- Segments that are gone and whose rows in the three tables below are still there. Those have no foreign key: checking one per row would double
+-- the time to index, and a cascade would hold a request up until half a million rows are deleted. A timer deletes them.
+CREATE TABLE indexagent.dropped_segments (
+    id bigint PRIMARY KEY
+);
+
+CREATE FUNCTION indexagent.drop_segment() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO indexagent.dropped_segments (id) VALUES (OLD.id);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER segments_dropped AFTER DELETE ON indexagent.segments FOR EACH ROW EXECUTE FUNCTION indexagent.drop_segment();
+
 CREATE TABLE indexagent.files (
     segment_id    bigint NOT NULL,
     number        integer NOT NULL,
