@@ -1,0 +1,127 @@
+using System.Text.RegularExpressions;
+
+namespace FunctionsRegistry.IndexAgent;
+
+/// <summary>A query as a tree.</summary>
+public abstract record QueryNode;
+
+/// <summary>All of the parts; of three bare words and more, half suffice (<see cref="AllOf.NeededOf"/>).</summary>
+public sealed record AllOf(IReadOnlyList<QueryNode> Parts) : QueryNode
+{
+    /// <summary>How many of so many bare words side by side a file must have: both of two, two of three and of four, three of five.</summary>
+    public static int NeededOf(int words) => words <= 2 ? words : Math.Max(2, (words + 1) / 2);
+}
+
+/// <summary>At least one of the parts.</summary>
+public sealed record AnyOf(IReadOnlyList<QueryNode> Parts) : QueryNode;
+
+/// <summary>Not the part.</summary>
+public sealed record NotOf(QueryNode Part) : QueryNode;
+
+/// <summary>A bare word; an identifier of several words is searched as a whole and as its words.</summary>
+public sealed record WordNode(string Text) : QueryNode;
+
+/// <summary>Text that must be there as it is, but for case and white space; or a regular expression, matched within a section.</summary>
+/// <param name="Source">As written, without its delimiters.</param>
+/// <param name="IsPhrase">Whether it was written in quotes.</param>
+public sealed record PatternNode(string Source, bool IsPhrase, Regex Pattern) : QueryNode;
+
+/// <summary>What <c>sym:</c>, <c>path:</c>, <c>file:</c>, <c>lang:</c> and <c>repo:</c> restrict.</summary>
+public enum QueryField
+{
+    /// <summary>The section defines a symbol of that name.</summary>
+    Symbol,
+
+    /// <summary>The file's path.</summary>
+    Path,
+
+    /// <summary>The file's name without its folders.</summary>
+    File,
+
+    /// <summary>The file's language.</summary>
+    Language,
+
+    /// <summary>The repository's name.</summary>
+    Repository,
+}
+
+/// <summary>A restriction. Case does not matter; <c>*</c> is any text within a folder, <c>**</c> any text, <c>?</c> one character.</summary>
+/// <param name="Value">For languages the canonical name. Without a glob: the whole symbol, a part of the path or file name, the whole repository.</param>
+public sealed record FieldNode(QueryField Field, string Value) : QueryNode
+{
+    /// <summary>Whether the value has <c>*</c> or <c>?</c>.</summary>
+    public bool IsGlob => Value.AsSpan().IndexOfAny('*', '?') >= 0;
+
+    /// <summary>Whether a name of the field's kind fits.</summary>
+    public bool Matches(ReadOnlySpan<char> text) => (IsGlob, Field) switch
+    {
+        (true, QueryField.Path) => Glob.IsMatch(Value, text) || (!Value.StartsWith('/') && !Value.StartsWith("**", StringComparison.Ordinal) && Glob.IsMatch("**/" + Value, text)),
+        (true, _) => Glob.IsMatch(Value, text),
+        (false, QueryField.Path or QueryField.File) => text.Contains(Value, StringComparison.OrdinalIgnoreCase),
+        _ => text.Equals(Value, StringComparison.OrdinalIgnoreCase),
+    };
+}
+
+/// <summary>A parsed query.</summary>
+/// <param name="Words">Bare words that are not negated, in the query's order; what ranking is about.</param>
+public sealed record CodeQuery(QueryNode Root, IReadOnlyList<string> Words);
+
+/// <summary>Globs, matched in linear time per star: they come from anybody.</summary>
+public static class Glob
+{
+    /// <summary>Whether the whole text fits, ignoring case.</summary>
+    public static bool IsMatch(ReadOnlySpan<char> glob, ReadOnlySpan<char> text)
+    {
+        // The usual two-pointer walk, once per kind of star: after a mismatch the nearest star takes one character more; a star that may not
+        // take a slash gives up to the last double star before it.
+        var (g, t) = (0, 0);
+        var (star, starText) = (-1, 0);
+        var (deep, deepText) = (-1, 0);
+        while (t < text.Length)
+        {
+            if (g < glob.Length && glob[g] == '*')
+            {
+                if (g + 1 < glob.Length && glob[g + 1] == '*')
+                {
+                    g += 2;
+                    // "**/" is also no folder at all.
+                    if (g < glob.Length && glob[g] == '/' && (t == 0 || text[t - 1] == '/'))
+                        g++;
+                    (deep, deepText, star) = (g, t, -1);
+                }
+                else
+                {
+                    (star, starText) = (++g, t);
+                }
+            }
+            else if (g < glob.Length && (Same(glob[g], text[t]) || (glob[g] == '?' && text[t] != '/')))
+            {
+                g++;
+                t++;
+            }
+            else if (star >= 0 && text[starText] != '/')
+            {
+                (g, t) = (star, ++starText);
+            }
+            else if (deep >= 0)
+            {
+                star = -1;
+                (g, t) = (deep, ++deepText);
+            }
+            else
+            {
+                return false;
+            }
+        }
+        while (g < glob.Length && glob[g] == '*')
+            g++;
+        return g == glob.Length;
+    }
+
+    /// <summary>The glob as a LIKE pattern; wider than the glob where slashes matter.</summary>
+    public static string ToLike(string glob) =>
+        glob.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("%", "\\%", StringComparison.Ordinal).Replace("_", "\\_", StringComparison.Ordinal)
+            .Replace('*', '%').Replace('?', '_');
+
+    private static bool Same(char a, char b) => a == b || char.ToLowerInvariant(a) == char.ToLowerInvariant(b);
+}
