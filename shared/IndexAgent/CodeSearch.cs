@@ -37,7 +37,7 @@ public sealed class CodeSearch(SearchStore store, IndexAgentOptions options)
 
     private sealed record Prepared(
         QueryPlan Plan, SearchScope Scope, IReadOnlyList<SearchedSegment> Segments, IReadOnlyDictionary<long, SegmentCatalog> Catalogs, FoundPostings Found,
-        float[] Weights, float TotalWeight, float AverageLength);
+        float[] Weights, float AverageLength);
 
     internal async Task<RankedSections> RankAsync(QueryPlan plan, SearchScope scope, Genome genome, CancellationToken cancellationToken)
     {
@@ -74,7 +74,6 @@ public sealed class CodeSearch(SearchStore store, IndexAgentOptions options)
         var sections = segments.Sum(segment => (long)segment.SectionCount);
         var average = sections == 0 ? 1 : (float)segments.Sum(segment => segment.WordCount) / sections;
         var weights = new float[64];
-        var total = 0f;
         var bit = 0;
         foreach (var word in plan.Words)
         {
@@ -82,31 +81,28 @@ public sealed class CodeSearch(SearchStore store, IndexAgentOptions options)
             var count = 0L;
             foreach (var segment in segments)
                 if (found.Postings.TryGetValue((segment.Id, term), out var postings))
-                    count += new PostingsReader(postings, hasFields: true).Count;
+                    count += PostingsCursor.CountOf(postings);
             // A word that is nowhere weighs nothing: it would only lower every score.
-            weights[bit] = count == 0 ? 0 : (float)Math.Log(1 + ((sections - count + 0.5) / (count + 0.5)));
-            if ((plan.ScoreMask & (1UL << bit)) != 0)
-                total += weights[bit];
-            bit++;
+            weights[bit++] = count == 0 ? 0 : (float)Math.Log(1 + ((sections - count + 0.5) / (count + 0.5)));
         }
-        return new Prepared(plan, scope, segments, catalogs, found, weights, total, average);
+        return new Prepared(plan, scope, segments, catalogs, found, weights, average);
     }
 
     private static SegmentScan OpenScan(Prepared prepared, SearchedSegment segment)
     {
-        var scan = new SegmentScan(prepared.Catalogs[segment.Id]);
+        var plan = prepared.Plan;
+        var hidden = prepared.Scope.Hidden is { } field && field.SegmentId == segment.Id ? field : null;
+        var scan = new SegmentScan(
+            prepared.Catalogs[segment.Id], prepared.AverageLength, FileMatcher.NeedsEveryFile(plan.Query.Root, plan), hidden?.Section ?? -1, hidden?.IsName ?? false);
         byte[]? Find(long term) => prepared.Found.Postings.GetValueOrDefault((segment.Id, term));
         var bit = 0;
-        foreach (var word in prepared.Plan.Words)
+        foreach (var word in plan.Words)
         {
-            var weight = (prepared.Plan.ScoreMask & (1UL << bit)) == 0 ? 0 : prepared.Weights[bit];
-            scan.AddWord(bit++, weight, Find(CodeWords.Term(TermKind.Word, word)), Find(CodeWords.Term(TermKind.Path, word)), prepared.AverageLength);
+            var weight = (plan.ScoreMask & (1UL << bit)) == 0 ? 0 : prepared.Weights[bit];
+            scan.AddWord(bit++, weight, Find(CodeWords.Term(TermKind.Word, word)), Find(CodeWords.Term(TermKind.Path, word)));
         }
-        foreach (var name in prepared.Plan.Names)
+        foreach (var name in plan.Names)
             scan.AddName(name.Share, Find(name.Identifier), Find(name.Symbol));
-        if (prepared.Scope.Hidden is { } hidden && hidden.SegmentId == segment.Id)
-            scan.Hide(hidden);
-        scan.Complete();
         return scan;
     }
 
@@ -121,8 +117,7 @@ public sealed class CodeSearch(SearchStore store, IndexAgentOptions options)
                     matches[i].Add(number);
             if (prepared.Plan.Symbols[i].IsGlob || !prepared.Found.Postings.TryGetValue((segment.Id, QueryPlan.SymbolTerm(prepared.Plan.Symbols[i])), out var bytes))
                 continue;
-            var postings = new PostingsReader(bytes, hasFields: false);
-            while (postings.Next())
+            for (var postings = new PostingsCursor(bytes, hasFields: false); postings.Number != PostingsCursor.End; postings.Next())
                 matches[i].Add(postings.Number);
         }
         return matches;
@@ -138,16 +133,14 @@ public sealed class CodeSearch(SearchStore store, IndexAgentOptions options)
             var catalog = prepared.Catalogs[segment.Id];
             var candidates = plan.Trigrams.Select(trigrams => FilesWithAll(trigrams, segment, prepared.Found, catalog.FileCount)).ToArray();
             var ranges = new List<(int First, int End)>();
-            using (var scan = OpenScan(prepared, segment))
-            {
-                var matcher = new FileMatcher(
-                    plan, scan, segment.Repository, MatchMode.Strict, (pattern, file) => candidates[pattern]?[file] ?? true, FindSymbols(prepared, segment), patternsDecided: false);
-                var possible = matcher.Compile(plan.Query.Root);
-                var allowed = CompileScope(prepared.Scope, catalog);
-                for (var file = 0; file < catalog.FileCount; file++)
-                    if (allowed(file) && candidates.Any(one => one?[file] ?? true) && possible(file) && catalog.FirstSections[file] < catalog.FirstSections[file + 1])
-                        ranges.Add((catalog.FirstSections[file], catalog.FirstSections[file + 1]));
-            }
+            var scan = OpenScan(prepared, segment);
+            var matcher = new FileMatcher(
+                plan, scan, segment.Repository, MatchMode.Strict, (pattern, file) => candidates[pattern]?[file] ?? true, FindSymbols(prepared, segment), patternsDecided: false);
+            var possible = matcher.Compile(plan.Query.Root);
+            var allowed = CompileScope(prepared.Scope, catalog);
+            while (scan.NextFile())
+                if (allowed(scan.File) && Array.Exists(candidates, one => one?[scan.File] ?? true) && possible(scan.File) && scan.First < scan.End)
+                    ranges.Add((scan.First, scan.End));
             await store.ReadTextsAsync(segment.Id, ranges, (section, text) =>
             {
                 for (var pattern = 0; pattern < plan.Patterns.Count; pattern++)
@@ -170,8 +163,7 @@ public sealed class CodeSearch(SearchStore store, IndexAgentOptions options)
         {
             if (!found.Postings.TryGetValue((segment.Id, trigram), out var bytes))
                 return new bool[files];
-            var postings = new PostingsReader(bytes, hasFields: false);
-            while (postings.Next())
+            for (var postings = new PostingsCursor(bytes, hasFields: false); postings.Number != PostingsCursor.End; postings.Next())
                 counts[postings.Number]++;
         }
         return Array.ConvertAll(counts, count => count == trigrams.Count);
@@ -196,62 +188,53 @@ public sealed class CodeSearch(SearchStore store, IndexAgentOptions options)
     // All sections that match are scored by what the postings tell; the best are kept with their features.
     private static (List<RankedSection> Best, long Total) Scan(Prepared prepared, LeafMatches[][] patterns, MatchMode mode, Genome genome)
     {
-        var keep = Math.Max(MinReranked, prepared.Scope.Keep);
-        var best = new PriorityQueue<RankedSection, (double Score, int Segment, int Section)>(Comparer<(double Score, int Segment, int Section)>.Create(
-            static (a, b) => a.Score != b.Score ? a.Score.CompareTo(b.Score) : a.Segment != b.Segment ? b.Segment.CompareTo(a.Segment) : b.Section.CompareTo(a.Section)));
-        var total = 0L;
         var plan = prepared.Plan;
-        var hasContent = plan.ScoreMask != 0 || plan.PositivePatterns.Count > 0 || plan.PositiveSymbols.Count > 0;
+        var scorer = new SectionScorer(genome, plan.Applicable, prepared.Weights, plan.ScoreMask);
+        var best = new BestSections(Math.Max(MinReranked, prepared.Scope.Keep), (float)(prepared.Scope.MinScore * prepared.Scope.MinScore));
         for (var i = 0; i < prepared.Segments.Count; i++)
         {
             var segment = prepared.Segments[i];
-            using var scan = OpenScan(prepared, segment);
+            var scan = OpenScan(prepared, segment);
             var (catalog, found, symbols) = (scan.Catalog, patterns[i], FindSymbols(prepared, segment));
             var matches = new FileMatcher(plan, scan, segment.Repository, mode, (pattern, file) => found[pattern].HasFile(file), symbols, patternsDecided: true).Compile(plan.Query.Root);
             var allowed = CompileScope(prepared.Scope, catalog);
-            for (var file = 0; file < catalog.FileCount; file++)
+            // What only patterns and sym: decide is asked for where there are some.
+            var leaves = plan.PositivePatterns.Count + plan.PositiveSymbols.Count > 0;
+            while (scan.NextFile())
             {
-                if (!allowed(file) || !matches(file))
+                if (!allowed(scan.File) || !matches(scan.File))
                     continue;
-                var (first, end) = (catalog.FirstSections[file], catalog.FirstSections[file + 1]);
                 var hits = 0;
-                for (var section = first; section < end && hasContent; section++)
-                    if (Consider(section))
-                        hits++;
-                // The path alone, or what must not be there, made the file match.
-                if (hits == 0 && first < end)
-                    Consider(first, always: true);
-
-                bool Consider(int section, bool always = false)
+                for (var section = scan.First; section < scan.End; section++)
                 {
-                    var pattern = plan.PositivePatterns.Exists(index => found[index].HasSection(section));
-                    var symbol = plan.PositiveSymbols.Exists(index => symbols[index].HasSection(section));
-                    if (!always && !pattern && !symbol && (scan.MaskOf(section) & plan.ScoreMask) == 0)
-                        return false;
-                    Keep(section, pattern, symbol);
-                    return true;
+                    var pattern = leaves && plan.PositivePatterns.Exists(index => found[index].HasSection(section));
+                    var symbol = leaves && plan.PositiveSymbols.Exists(index => symbols[index].HasSection(section));
+                    if (!pattern && !symbol && (scan.MaskOf(section) & plan.ScoreMask) == 0)
+                        continue;
+                    hits++;
+                    Consider(section, pattern, symbol);
                 }
+                // The path alone, or what must not be there, made the file match.
+                if (hits == 0 && scan.First < scan.End)
+                    Consider(scan.First, pattern: false, symbol: false);
             }
 
-            void Keep(int section, bool pattern, bool symbol)
+            void Consider(int section, bool pattern, bool symbol)
             {
-                Span<float> own = stackalloc float[Genome.Length];
-                scan.Features(section, catalog.FileOf(section), plan.ScoreMask, prepared.Weights, prepared.TotalWeight, own);
-                if (pattern)
-                    own[(int)RankingFeature.Phrase] = 1;
-                if (symbol)
-                    own[(int)RankingFeature.Definition] = 1;
-                var score = genome.Score(own, plan.Applicable);
-                if (score >= prepared.Scope.MinScore)
-                    total++;
-                if (best.Count == keep && best.TryPeek(out _, out var worst) && (score, -i, -section).CompareTo((worst.Score, -worst.Segment, -worst.Section)) <= 0)
+                var gain = plan.Applicable == 0 ? 1 : scan.BaseGain(section, scorer);
+                if (leaves)
+                    gain += ((pattern ? scorer.Phrase : 0) + (symbol ? scorer.Definition : 0)) * scorer.Kept[(int)catalog.Roles[scan.File]];
+                if (!best.IsBetter(gain))
                     return;
-                if (best.Count == keep)
-                    best.Dequeue();
-                best.Enqueue(new RankedSection(segment, catalog, catalog.FileOf(section), section, (i, section), own.ToArray()) { Score = score }, (score, i, section));
+                var features = scan.Features(section, scorer);
+                if (pattern)
+                    features[(int)RankingFeature.Phrase] = 1;
+                if (symbol)
+                    features[(int)RankingFeature.Definition] = 1;
+                best.Add(gain, new RankedSection(segment, catalog, scan.File, section, (i, section), features) { Score = Math.Sqrt(gain) });
             }
         }
-        return ([.. best.UnorderedItems.Select(item => item.Element)], total);
+        return (best.ToList(), best.Total);
     }
 
     // Adds what only the text tells. Scores can only rise, so that hits that were not kept stay behind.

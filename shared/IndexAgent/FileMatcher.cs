@@ -27,7 +27,7 @@ internal enum MatchMode
     Relaxed,
 }
 
-/// <summary>Turns a query's tree into a test of a segment's files.</summary>
+/// <summary>Turns a query's tree into a test of the file that a scan stands on.</summary>
 internal sealed class FileMatcher(QueryPlan plan, SegmentScan scan, string repository, MatchMode mode, Func<int, int, bool> patternInFile, LeafMatches[] symbols, bool patternsDecided)
 {
     public Func<int, bool> Compile(QueryNode node) => node switch
@@ -43,12 +43,21 @@ internal sealed class FileMatcher(QueryPlan plan, SegmentScan scan, string repos
         _ => throw new InvalidOperationException($"Unknown node {node.GetType().Name}."),
     };
 
+    /// <summary>Whether a file without any of the query's words may match.</summary>
+    public static bool NeedsEveryFile(QueryNode node, QueryPlan plan) => node switch
+    {
+        WordNode word => (plan.MaskOf(word.Text) & ~plan.IgnoredMask) == 0,
+        AllOf all => all.Parts.All(part => NeedsEveryFile(part, plan)),
+        AnyOf any => any.Parts.Any(part => NeedsEveryFile(part, plan)),
+        _ => true,
+    };
+
     private Func<int, bool> CompileWord(ulong mask)
     {
         var ignored = plan.IgnoredMask;
         return mode == MatchMode.Relaxed
-            ? file => mask == 0 || (scan.FileMask(file) & mask) != 0
-            : file => ((scan.FileMask(file) | ignored) & mask) == mask;
+            ? _ => mask == 0 || (scan.FileMask & mask) != 0
+            : _ => ((scan.FileMask | ignored) & mask) == mask;
     }
 
     private Func<int, bool> CompileAll(AllOf all)

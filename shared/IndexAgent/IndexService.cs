@@ -68,7 +68,7 @@ public sealed partial class IndexService(
         }
     }
 
-    /// <summary>Indexes the next part of the archive, about 16 MB of text.</summary>
+    /// <summary>Indexes the next part of the archive, about 32 MB of text.</summary>
     public async Task<IndexProgress> IndexSegmentAsync(long generationId, CancellationToken cancellationToken)
     {
         if (await store.FindWorkAsync(generationId, cancellationToken) is not { } work)

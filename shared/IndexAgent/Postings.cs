@@ -48,47 +48,60 @@ internal sealed class PostingsWriter(bool hasFields)
         (byte)((inName ? 1 : 0) | (Math.Min(inComments, 3) << 1) | (Math.Min(inCode, 31) << 3));
 }
 
-/// <summary>Reads what <see cref="PostingsWriter"/> wrote.</summary>
-internal ref struct PostingsReader
+/// <summary>Walks along what <see cref="PostingsWriter"/> wrote.</summary>
+internal struct PostingsCursor
 {
-    private readonly ReadOnlySpan<byte> _bytes;
+    /// <summary>What <see cref="Number"/> is behind the last one.</summary>
+    public const int End = int.MaxValue;
+
+    private readonly byte[] _bytes;
     private readonly bool _hasFields;
     private int _at;
 
-    public PostingsReader(ReadOnlySpan<byte> bytes, bool hasFields)
+    /// <summary>Stands on the first section or file.</summary>
+    public PostingsCursor(byte[] bytes, bool hasFields)
     {
         _bytes = bytes;
         _hasFields = hasFields;
-        Number = -1;
         Count = (int)ReadNumber();
+        Number = -1;
+        Next();
     }
 
     /// <summary>How many sections or files have the term.</summary>
     public int Count { get; }
 
-    /// <summary>The present section or file.</summary>
+    /// <summary>The present section or file, or <see cref="End"/>.</summary>
     public int Number { get; private set; }
 
     /// <summary>The present fields byte; 0 where the kind has none.</summary>
     public byte Fields { get; private set; }
 
-    public bool Next()
+    /// <summary>How many sections or files have a term, without walking.</summary>
+    public static int CountOf(byte[] bytes) => new PostingsCursor(bytes, hasFields: false).Count;
+
+    public void Next()
     {
         if (_at >= _bytes.Length)
-            return false;
+        {
+            Number = End;
+            return;
+        }
         Number += (int)ReadNumber();
         if (_hasFields)
             Fields = _bytes[_at++];
-        return true;
     }
 
     private uint ReadNumber()
     {
-        uint value = 0;
-        for (var shift = 0; ; shift += 7)
+        uint value = _bytes[_at++];
+        if (value < 0x80)
+            return value;
+        value &= 0x7F;
+        for (var shift = 7; ; shift += 7)
         {
-            var b = _bytes[_at++];
-            value |= (uint)(b & 0x7F) << shift;
+            uint b = _bytes[_at++];
+            value |= (b & 0x7F) << shift;
             if (b < 0x80)
                 return value;
         }

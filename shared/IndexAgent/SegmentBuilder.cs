@@ -17,8 +17,8 @@ internal sealed record SegmentSection(string Text, int FirstLine, int SymbolLine
 /// </summary>
 internal sealed class SegmentBuilder
 {
-    /// <summary>A segment is full when it holds this much text.</summary>
-    public const int FullAtBytes = 16 << 20;
+    /// <summary>A segment is full when it holds this much text; a larger one costs memory to make, more of them cost time to search.</summary>
+    public const int FullAtBytes = 32 << 20;
 
     private const int InCode = 1 << 16;
     private const int InComment = 1 << 1;

@@ -1,5 +1,4 @@
-using System.Buffers;
-using System.Numerics;
+using System.Runtime.InteropServices;
 
 namespace FunctionsRegistry.IndexAgent;
 
@@ -7,158 +6,214 @@ namespace FunctionsRegistry.IndexAgent;
 internal sealed record HiddenField(long SegmentId, int Section, bool IsName);
 
 /// <summary>
-/// The postings of one segment, laid out per section and file: which words are where, and how often. Buffers are rented: a segment has some ten
-/// thousand sections and a search looks at every segment.
+/// Walks one segment file by file along the postings of the query's terms, and tells which words are where in the present file. Files without any of
+/// the words are passed over, unless the query can match without them.
 /// </summary>
-internal sealed class SegmentScan : IDisposable
+internal sealed class SegmentScan(SegmentCatalog catalog, float averageLength, bool everyFile, int hiddenSection = -1, bool hidesName = false)
 {
-    private const float K1 = 1.2f;
+    internal const float K1 = 1.2f;
     private const float B = 0.75f;
 
-    private readonly SegmentCatalog _catalog;
-    private readonly ulong[] _code;
-    private readonly ulong[] _comment;
-    private readonly ulong[] _name;
-    private readonly float[] _body;
-    private readonly float[] _identifier;
-    private readonly float[] _definition;
-    private readonly ulong[] _file;
-    private readonly ulong[] _path;
-
-    public SegmentScan(SegmentCatalog catalog)
+    private enum Kind : byte
     {
-        _catalog = catalog;
-        _code = Rent<ulong>(catalog.SectionCount);
-        _comment = Rent<ulong>(catalog.SectionCount);
-        _name = Rent<ulong>(catalog.SectionCount);
-        _body = Rent<float>(catalog.SectionCount);
-        _identifier = Rent<float>(catalog.SectionCount);
-        _definition = Rent<float>(catalog.SectionCount);
-        _file = Rent<ulong>(catalog.FileCount);
-        _path = Rent<ulong>(catalog.FileCount);
+        Word,
+        Identifier,
+        Symbol,
     }
 
-    public SegmentCatalog Catalog => _catalog;
+    private struct Term
+    {
+        public PostingsCursor Cursor;
+        public Kind Kind;
+        public ulong Mask;
+        public float Weight;
+    }
+
+    private struct Place
+    {
+        public ulong Code;
+        public ulong Comment;
+        public ulong Name;
+        public float Body;
+        public float Identifier;
+        public float Definition;
+    }
+
+    private readonly List<Term> _terms = [];
+    private readonly List<Term> _paths = [];
+    private readonly float _perLength = K1 * B / Math.Max(averageLength, 1);
+    private Place[] _places = new Place[64];
+    private ulong _pathMask;
+    private ulong _sectionsMask;
+
+    public SegmentCatalog Catalog => catalog;
+
+    /// <summary>The present file.</summary>
+    public int File { get; private set; } = -1;
+
+    /// <summary>Its first section.</summary>
+    public int First { get; private set; }
+
+    /// <summary>The section behind its last.</summary>
+    public int End { get; private set; }
+
+    /// <summary>Words in the file or its path.</summary>
+    public ulong FileMask => _sectionsMask | _pathMask;
 
     /// <summary>Adds a word: bit, weight (inverse document frequency) and where it is.</summary>
-    public void AddWord(int bit, float weight, byte[]? sections, byte[]? files, float averageLength)
+    public void AddWord(int bit, float weight, byte[]? sections, byte[]? files)
     {
-        var mask = 1UL << bit;
         if (sections is not null)
-        {
-            var perLength = K1 * B / Math.Max(averageLength, 1);
-            var postings = new PostingsReader(sections, hasFields: true);
-            var lengths = _catalog.Lengths;
-            while (postings.Next())
-            {
-                var section = postings.Number;
-                var fields = postings.Fields;
-                if (fields >= 8)
-                {
-                    float count = fields >> 3;
-                    _body[section] += weight * count * (K1 + 1) / (count + (K1 * (1 - B)) + (perLength * lengths[section]));
-                    _code[section] |= mask;
-                }
-                if ((fields & 6) != 0)
-                    _comment[section] |= mask;
-                if ((fields & 1) != 0)
-                    _name[section] |= mask;
-            }
-        }
-        if (files is null)
-            return;
-        var paths = new PostingsReader(files, hasFields: false);
-        while (paths.Next())
-            _path[paths.Number] |= mask;
+            _terms.Add(new Term { Cursor = new PostingsCursor(sections, hasFields: true), Kind = Kind.Word, Mask = 1UL << bit, Weight = weight });
+        if (files is not null)
+            _paths.Add(new Term { Cursor = new PostingsCursor(files, hasFields: false), Mask = 1UL << bit });
     }
 
+    /// <summary>Adds words side by side as one identifier, and as the name of a symbol.</summary>
     public void AddName(float share, byte[]? identifiers, byte[]? symbols)
     {
-        Raise(_identifier, share, identifiers);
-        Raise(_definition, share, symbols);
+        if (identifiers is not null)
+            _terms.Add(new Term { Cursor = new PostingsCursor(identifiers, hasFields: false), Kind = Kind.Identifier, Weight = share });
+        if (symbols is not null)
+            _terms.Add(new Term { Cursor = new PostingsCursor(symbols, hasFields: false), Kind = Kind.Symbol, Weight = share });
     }
 
-    /// <summary>Takes out what must not be seen; after all words were added, before <see cref="Complete"/>.</summary>
-    public void Hide(HiddenField hidden)
+    /// <summary>Goes to the next file; false behind the last.</summary>
+    public bool NextFile()
     {
-        if (hidden.IsName)
-            (_name[hidden.Section], _identifier[hidden.Section], _definition[hidden.Section]) = (0, 0, 0);
-        else
-            _comment[hidden.Section] = 0;
-    }
-
-    /// <summary>Sums up sections per file.</summary>
-    public void Complete()
-    {
-        for (var file = 0; file < _catalog.FileCount; file++)
+        File = everyFile ? File + 1 : FileAhead();
+        if (File >= catalog.FileCount)
+            return false;
+        (First, End) = (catalog.FirstSections[File], catalog.FirstSections[File + 1]);
+        if (_places.Length < End - First)
+            _places = new Place[Math.Max(End - First, _places.Length * 2)];
+        _places.AsSpan(0, End - First).Clear();
+        foreach (ref var term in CollectionsMarshal.AsSpan(_terms))
+            Read(ref term);
+        if (hiddenSection >= First && hiddenSection < End)
+            Hide(ref _places[hiddenSection - First]);
+        _sectionsMask = 0;
+        foreach (ref readonly var place in _places.AsSpan(0, End - First))
+            _sectionsMask |= place.Code | place.Comment | place.Name;
+        _pathMask = 0;
+        foreach (ref var path in CollectionsMarshal.AsSpan(_paths))
         {
-            var mask = 0UL;
-            for (var section = _catalog.FirstSections[file]; section < _catalog.FirstSections[file + 1]; section++)
-                mask |= MaskOf(section);
-            _file[file] = mask;
+            while (path.Cursor.Number < File)
+                path.Cursor.Next();
+            if (path.Cursor.Number == File)
+                _pathMask |= path.Mask;
         }
+        return true;
     }
 
-    /// <summary>Words in a section.</summary>
-    public ulong MaskOf(int section) => _code[section] | _comment[section] | _name[section];
-
-    /// <summary>Words in a file or its path.</summary>
-    public ulong FileMask(int file) => _file[file] | _path[file];
-
-    /// <summary>The features that need no text, into the first eight and the last two.</summary>
-    public void Features(int section, int file, ulong scored, ReadOnlySpan<float> weights, float totalWeight, Span<float> features)
+    /// <summary>Words in a section of the present file.</summary>
+    public ulong MaskOf(int section)
     {
-        features.Clear();
-        if (totalWeight > 0)
+        ref readonly var place = ref _places[section - First];
+        return place.Code | place.Comment | place.Name;
+    }
+
+    /// <summary>The square of a section's score by all that needs no text.</summary>
+    public float BaseGain(int section, SectionScorer scorer)
+    {
+        ref readonly var place = ref _places[section - First];
+        var gain = (scorer.Body * place.Body)
+            + (scorer.Identifier * place.Identifier)
+            + (scorer.Definition * place.Definition)
+            + (scorer.Comment * scorer.Sum(place.Comment))
+            + (scorer.Name * scorer.Sum(place.Name))
+            + (scorer.Path * scorer.Sum(_pathMask))
+            + (scorer.File * scorer.Sum(_sectionsMask))
+            + (scorer.Coverage * scorer.Sum(place.Code | place.Comment | place.Name | _pathMask));
+        return gain * scorer.Kept[(int)catalog.Roles[File]];
+    }
+
+    /// <summary>A section's features that need no text; the two others stay 0.</summary>
+    public float[] Features(int section, SectionScorer scorer)
+    {
+        var features = new float[Genome.Length];
+        if (scorer.TotalWeight > 0)
         {
-            var scale = 1 / totalWeight;
-            features[(int)RankingFeature.Body] = Math.Min(1, _body[section] * scale / (K1 + 1));
-            features[(int)RankingFeature.Comment] = Sum(_comment[section] & scored, weights) * scale;
-            features[(int)RankingFeature.Name] = Sum(_name[section] & scored, weights) * scale;
-            features[(int)RankingFeature.Path] = Sum(_path[file] & scored, weights) * scale;
-            features[(int)RankingFeature.File] = Sum(_file[file] & scored, weights) * scale;
-            features[(int)RankingFeature.Coverage] = Sum((MaskOf(section) | _path[file]) & scored, weights) * scale;
-            features[(int)RankingFeature.Identifier] = _identifier[section];
-            features[(int)RankingFeature.Definition] = _definition[section];
+            var scale = 1 / scorer.TotalWeight;
+            ref readonly var place = ref _places[section - First];
+            features[(int)RankingFeature.Body] = Math.Min(1, place.Body * scale / (K1 + 1));
+            features[(int)RankingFeature.Comment] = scorer.Sum(place.Comment) * scale;
+            features[(int)RankingFeature.Name] = scorer.Sum(place.Name) * scale;
+            features[(int)RankingFeature.Path] = scorer.Sum(_pathMask) * scale;
+            features[(int)RankingFeature.File] = scorer.Sum(_sectionsMask) * scale;
+            features[(int)RankingFeature.Coverage] = scorer.Sum(place.Code | place.Comment | place.Name | _pathMask) * scale;
+            features[(int)RankingFeature.Identifier] = place.Identifier;
+            features[(int)RankingFeature.Definition] = place.Definition;
         }
-        var role = _catalog.Roles[file];
+        var role = catalog.Roles[File];
         features[(int)RankingFeature.Test] = role == FileRole.Test ? 1 : 0;
         features[(int)RankingFeature.Docs] = role is FileRole.Docs or FileRole.Config ? 1 : 0;
+        return features;
     }
 
-    public void Dispose()
+    // The file of the nearest place ahead; files are met in rising order, so the walk never goes back.
+    private int FileAhead()
     {
-        ArrayPool<ulong>.Shared.Return(_code);
-        ArrayPool<ulong>.Shared.Return(_comment);
-        ArrayPool<ulong>.Shared.Return(_name);
-        ArrayPool<float>.Shared.Return(_body);
-        ArrayPool<float>.Shared.Return(_identifier);
-        ArrayPool<float>.Shared.Return(_definition);
-        ArrayPool<ulong>.Shared.Return(_file);
-        ArrayPool<ulong>.Shared.Return(_path);
+        var section = PostingsCursor.End;
+        foreach (ref readonly var term in CollectionsMarshal.AsSpan(_terms))
+            section = Math.Min(section, term.Cursor.Number);
+        var file = PostingsCursor.End;
+        foreach (ref var path in CollectionsMarshal.AsSpan(_paths))
+        {
+            while (path.Cursor.Number <= File)
+                path.Cursor.Next();
+            file = Math.Min(file, path.Cursor.Number);
+        }
+        if (section == PostingsCursor.End)
+            return file;
+        var owner = File + 1;
+        while (catalog.FirstSections[owner + 1] <= section)
+            owner++;
+        return Math.Min(file, owner);
     }
 
-    private static float Sum(ulong mask, ReadOnlySpan<float> weights)
+    private void Read(ref Term term)
     {
-        var sum = 0f;
-        for (; mask != 0; mask &= mask - 1)
-            sum += weights[BitOperations.TrailingZeroCount(mask)];
-        return sum;
+        while (term.Cursor.Number < First)
+            term.Cursor.Next();
+        for (; term.Cursor.Number < End; term.Cursor.Next())
+        {
+            ref var place = ref _places[term.Cursor.Number - First];
+            switch (term.Kind)
+            {
+                case Kind.Word:
+                    ReadWord(ref place, term);
+                    break;
+                case Kind.Identifier:
+                    place.Identifier = Math.Max(place.Identifier, term.Weight);
+                    break;
+                default:
+                    place.Definition = Math.Max(place.Definition, term.Weight);
+                    break;
+            }
+        }
     }
 
-    private static void Raise(float[] values, float share, byte[]? sections)
+    private void ReadWord(ref Place place, in Term term)
     {
-        if (sections is null)
-            return;
-        var postings = new PostingsReader(sections, hasFields: false);
-        while (postings.Next())
-            values[postings.Number] = Math.Max(values[postings.Number], share);
+        var fields = term.Cursor.Fields;
+        if (fields >= 8)
+        {
+            float count = fields >> 3;
+            place.Body += term.Weight * count * (K1 + 1) / (count + (K1 * (1 - B)) + (_perLength * catalog.Lengths[term.Cursor.Number]));
+            place.Code |= term.Mask;
+        }
+        if ((fields & 6) != 0)
+            place.Comment |= term.Mask;
+        if ((fields & 1) != 0)
+            place.Name |= term.Mask;
     }
 
-    private static T[] Rent<T>(int length)
+    private void Hide(ref Place place)
     {
-        var array = ArrayPool<T>.Shared.Rent(length);
-        array.AsSpan(0, length).Clear();
-        return array;
+        if (hidesName)
+            (place.Name, place.Identifier, place.Definition) = (0, 0, 0);
+        else
+            place.Comment = 0;
     }
 }

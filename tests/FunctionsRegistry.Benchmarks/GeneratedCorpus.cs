@@ -25,7 +25,9 @@ internal sealed class GeneratedCorpus(int seed)
     private static readonly string[] s_syllables = ["ka", "lo", "mi", "ren", "tor", "vex", "sul", "pha", "dri", "neb", "qua", "zor", "bel", "cor", "fin", "gra", "hul", "jes", "lim", "nox"];
 
     private readonly Random _random = new(seed);
-    private readonly string[] _rare = MakeRare(seed, 6000);
+    private readonly string[] _rare = MakeRare(1, 12_000);
+    private string[] _topic = [];
+    private string[][] _names = [];
 
     /// <summary>A .tar.gz of so many files of about 200 lines, and what it unpacks to.</summary>
     public (string Path, long Bytes, long Lines) WriteTo(string path, int files)
@@ -49,14 +51,18 @@ internal sealed class GeneratedCorpus(int seed)
     /// <summary>A file's path and text.</summary>
     public (string Path, string Text) Next(int number)
     {
+        // A file is about something: its names are made of a few dozen words, and most lines use names that others use.
+        _names = [];
+        _topic = [.. Enumerable.Range(0, 30).Select(_ => _random.Next(2) == 0 ? Pick(_rare) : Pick(s_nouns))];
+        _names = [.. Enumerable.Range(0, 70).Select(i => Name(1 + (i % 2)))];
         var folder = $"src/{Noun()}/{Noun()}";
-        var type = Pascal(Name(2)) + number % 97;
+        var type = Pascal(Name(2)) + number;
         return (number % 5) switch
         {
             0 => ($"{folder}/{type}.cs", CSharp(type)),
-            1 => ($"{folder}/{Snake(Name(2))}_{number % 97}.py", Python(type)),
+            1 => ($"{folder}/{Snake(Name(2))}_{number}.py", Python(type)),
             2 => ($"{folder}/{type}.ts", Script(type)),
-            3 => ($"{folder}/{Snake(Name(1))}{number % 97}.go", Go(type)),
+            3 => ($"{folder}/{Snake(Name(1))}{number}.go", Go(type)),
             _ => ($"{folder}/{type}.java", Java(type)),
         };
     }
@@ -65,7 +71,11 @@ internal sealed class GeneratedCorpus(int seed)
     public string Words(int count) => string.Join(' ', Name(count));
 
     /// <summary>An identifier of the corpus's kind.</summary>
-    public string Identifier() => Camel(Name(2));
+    public string Identifier()
+    {
+        Next(0);
+        return Camel(Name(2));
+    }
 
     private string CSharp(string type)
     {
@@ -149,13 +159,15 @@ internal sealed class GeneratedCorpus(int seed)
 
     private string[] Name(int words)
     {
+        if (_names.Length > 0 && _random.Next(10) > 0)
+            return _names[(_random.Next(_names.Length / 2) * 2) + (words > 1 ? 1 : 0)];
         var name = new string[words + (_random.Next(3) == 0 ? 1 : 0)];
         for (var i = 0; i < name.Length; i++)
             name[i] = i == 0 && name.Length > 1 ? Verb() : Word();
         return name;
     }
 
-    private string Word() => _random.Next(4) == 0 ? Pick(_rare) : Noun();
+    private string Word() => _topic.Length > 0 && _random.Next(8) > 0 ? Pick(_topic) : _random.Next(3) == 0 ? Noun() : Pick(_rare);
 
     private string Verb() => Pick(s_verbs);
 

@@ -1,7 +1,11 @@
 using System.Diagnostics;
+using FunctionsRegistry.Blobs;
+using FunctionsRegistry.Http;
 using FunctionsRegistry.IndexAgent;
 using FunctionsRegistry.LocalStack;
 using FunctionsRegistry.Postgres;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 
 namespace FunctionsRegistry.Benchmarks;
@@ -9,37 +13,120 @@ namespace FunctionsRegistry.Benchmarks;
 /// <summary>The code index: how fast a large repository is indexed, how large its index is, how fast it is searched by eight clients at once.</summary>
 internal sealed class IndexBench
 {
+    private const int Clients = 8;
+
     public static async Task RunAsync(int files, TimeSpan time)
     {
         var folder = Path.Combine(Path.GetTempPath(), $"functionsregistry-indexbench-{Environment.ProcessId}");
         Directory.CreateDirectory(folder);
+        using var services = LocalServices.Start(new StackOptions { DataDirectory = folder }, Console.WriteLine);
         try
         {
-            var (path, bytes, lines) = new GeneratedCorpus(1).WriteTo(Path.Combine(folder, "corpus.tar.gz"), files);
-            Console.WriteLine($"{files:N0} files, {lines:N0} lines, {bytes >> 20} MB; packed {new FileInfo(path).Length >> 20} MB");
-            MeasureBuild(files / 10);
+            var corpus = new GeneratedCorpus(1);
+            var (path, bytes, lines) = corpus.WriteTo(Path.Combine(folder, "corpus.tar.gz"), files);
+            Console.WriteLine($"{files:N0} files, {lines:N0} lines, {bytes / 1e6:0} MB; packed {new FileInfo(path).Length / 1e6:0} MB");
+            var configuration = new ConfigurationBuilder().AddInMemoryCollection(services.Settings.ToDictionary(pair => pair.Key, pair => pair.Value)).Build();
+            var database = DatabaseOptions.FromConfiguration(configuration, migrateByDefault: true);
+            await new Migrator(database.ConnectionString).MigrateAsync(CancellationToken.None);
+            await using var source = NpgsqlDataSource.Create(database.ConnectionString);
+            await IndexAsync(source, configuration, path, bytes, lines);
+            await SearchAsync(source, configuration, time);
         }
         finally
         {
+            services.Dispose();
             Directory.Delete(folder, recursive: true);
         }
-        await Task.CompletedTask;
     }
 
-    private static void MeasureBuild(int files)
+    private static async Task IndexAsync(NpgsqlDataSource source, IConfiguration configuration, string path, long bytes, long lines)
     {
-        var corpus = new GeneratedCorpus(1);
-        var texts = Enumerable.Range(0, files).Select(corpus.Next).ToList();
-        for (var round = 0; round < 3; round++)
+        using var outbound = new OutboundHttp(configuration);
+        var index = new IndexService(
+            new IndexStore(source, TimeProvider.System), new BlobStore(BlobOptions.FromConfiguration(configuration), TimeProvider.System),
+            IndexAgentOptions.FromConfiguration(configuration), new OutboundArchive(outbound), TimeProvider.System, NullLogger<IndexService>.Instance);
+        var clock = Stopwatch.StartNew();
+        var before = ProcessorTime.Read();
+        await using (var archive = File.OpenRead(path))
         {
-            var segment = new SegmentBuilder();
-            var clock = Stopwatch.StartNew();
-            var lines = 0;
-            foreach (var (path, text) in texts)
-                lines += segment.Add(path, text, text.Length);
-            clock.Stop();
-            var postings = segment.Postings.Values.Sum(one => (long)one.ToArray().Length);
-            Console.WriteLine($"{files} files {lines} lines {segment.Bytes >> 10} KB: {clock.ElapsedMilliseconds} ms; sections {segment.Sections.Count}, terms {segment.Postings.Count}, postings {postings >> 10} KB");
+            var generation = await index.ReceiveAsync("corpus", archive, CancellationToken.None);
+            Console.WriteLine($"stored and inspected in {clock.Elapsed.TotalSeconds:0.0} s");
+            await index.IndexAsync(generation, CancellationToken.None);
+        }
+        clock.Stop();
+        var after = ProcessorTime.Read();
+        Console.WriteLine(
+            $"indexed in {clock.Elapsed.TotalSeconds:0.0} s, {lines / clock.Elapsed.TotalSeconds:N0} lines/s; processor {after.Own - before.Own:0.0} + {after.Services - before.Services:0.0} s; "
+            + $"this process peaks at {Process.GetCurrentProcess().PeakWorkingSet64 / 1e6:0} MB, all {ProcessorTime.ReadMemory():0} MB");
+        await using var command = source.CreateCommand("""
+            SELECT c.relname, pg_total_relation_size(c.oid), pg_relation_size(c.oid), pg_indexes_size(c.oid), c.reltuples::bigint
+            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'indexagent' AND c.relkind = 'r' ORDER BY 2 DESC LIMIT 4
+            """);
+        await using var reader = await command.ExecuteReaderAsync();
+        var total = 0L;
+        while (await reader.ReadAsync())
+        {
+            total += reader.GetInt64(1);
+            Console.WriteLine($"  {reader.GetString(0),-10} {reader.GetInt64(1) / 1e6,6:0} MB (heap {reader.GetInt64(2) / 1e6:0}, indexes {reader.GetInt64(3) / 1e6:0})");
+        }
+        Console.WriteLine($"index {total / 1e6:0} MB, {(double)total / bytes:0.00} times the source");
+    }
+
+    private static async Task SearchAsync(NpgsqlDataSource source, IConfiguration configuration, TimeSpan time)
+    {
+        await using (var analyze = new NpgsqlCommand("VACUUM (ANALYZE)", await source.OpenConnectionAsync()) { CommandTimeout = 0 })
+            await analyze.ExecuteNonQueryAsync();
+        var search = new CodeSearch(new SearchStore(source), IndexAgentOptions.FromConfiguration(configuration));
+        var corpus = new GeneratedCorpus(2);
+        var queries = new (string Name, Func<string> Next)[]
+        {
+            ("one word", () => corpus.Words(1)),
+            ("two words", () => corpus.Words(2)),
+            ("four words", () => corpus.Words(4)),
+            ("identifier", corpus.Identifier),
+            ("word and path", () => $"{corpus.Words(1)} path:src/user/** lang:go"),
+            ("phrase", () => $"\"{corpus.Identifier()}(\""),
+            ("regex", () => $"/func.*{corpus.Identifier()}\\(/"),
+            ("sym glob", () => $"sym:{corpus.Identifier()[..5]}*"),
+            ("frequent words", () => "return result count"),
+        };
+        foreach (var (name, next) in queries)
+            await LoadAsync(search, name, next, time / 4);
+        await LoadAsync(search, "mixed", () => queries[Random.Shared.Next(queries.Length)].Next(), time);
+        Console.WriteLine($"this process peaks at {Process.GetCurrentProcess().PeakWorkingSet64 / 1e6:0} MB");
+    }
+
+    private static async Task LoadAsync(CodeSearch search, string name, Func<string> next, TimeSpan time)
+    {
+        var texts = Enumerable.Range(0, 2000).Select(_ => next()).ToArray();
+        foreach (var measured in new[] { false, true })
+        {
+            var times = new List<double>();
+            var hits = 0L;
+            var end = Stopwatch.GetTimestamp() + (long)(time.TotalSeconds * Stopwatch.Frequency);
+            var number = 0;
+            var before = ProcessorTime.Read();
+            await Task.WhenAll(Enumerable.Range(0, Clients).Select(async _ =>
+            {
+                await Task.Yield();
+                while (Stopwatch.GetTimestamp() < end)
+                {
+                    var start = Stopwatch.GetTimestamp();
+                    var plan = new QueryPlan(CodeQueryParser.Parse(texts[Interlocked.Increment(ref number) % texts.Length]));
+                    var found = await search.RankAsync(plan, new SearchScope(null, null, [], 10, 0), Genome.Default, CancellationToken.None);
+                    lock (times)
+                    {
+                        times.Add(Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+                        hits += found.Total;
+                    }
+                }
+            }));
+            times.Sort();
+            var after = ProcessorTime.Read();
+            if (measured)
+                Console.WriteLine(
+                    $"{name,-16} {times.Count / time.TotalSeconds,6:0}/s, p50 {times[times.Count / 2],6:0.0} ms, p99 {times[times.Count * 99 / 100],6:0.0} ms, processor "
+                    + $"{(after.Own - before.Own) * 1000 / times.Count,5:0.0} + {(after.Services - before.Services) * 1000 / times.Count,5:0.0} ms, {hits / times.Count,7:N0} hits; e.g. {texts[0]}");
         }
     }
 }
