@@ -1,8 +1,10 @@
 using FunctionsRegistry.Functions;
 
 // The same lines for both runtimes; which one it is was decided by the project file.
-var builder = FunctionsApplication.CreateBuilder(args);
-builder.ConfigureFunctionsWebApplication();
-builder.AddRegistry();
-using var host = builder.Build();
-return await RegistryCommands.RunAsync(host, args);
+return await RegistryCommands.RunAsync(args, () =>
+{
+    var builder = FunctionsApplication.CreateBuilder(args);
+    builder.ConfigureFunctionsWebApplication();
+    builder.AddRegistry();
+    return builder.Build();
+});

@@ -9,11 +9,12 @@ namespace FunctionsRegistry.Functions;
 /// <summary>What the process does: serve, or one command (<c>migrate</c>) and end.</summary>
 public static class RegistryCommands
 {
-    /// <summary>Runs to the end; returns the exit code. One printed line says what is wrong when it cannot start.</summary>
-    public static async Task<int> RunAsync(IHost host, string[] args)
+    /// <summary>Builds the host and runs it to the end; returns the exit code. One printed line says what is wrong when it cannot start.</summary>
+    public static async Task<int> RunAsync(string[] args, Func<IHost> build)
     {
         try
         {
+            using var host = build();
             if (args is ["migrate", ..])
                 return await MigrateAsync(host);
             await PrepareAsync(host, CancellationToken.None);
@@ -23,7 +24,8 @@ public static class RegistryCommands
             await host.WaitForShutdownAsync();
             return 0;
         }
-        catch (Exception exception) when (exception is SchemaMismatchException or NpgsqlException)
+        // Option classes throw InvalidOperationException, with the setting's name, and the framework FormatException for a broken URL.
+        catch (Exception exception) when (exception is SchemaMismatchException or NpgsqlException or InvalidOperationException or FormatException)
         {
             await Console.Error.WriteLineAsync($"Cannot start: {exception.Message}");
             return 1;

@@ -16,7 +16,7 @@ public static class RegistryServices
     public static void AddRegistry(this FunctionsApplicationBuilder builder)
     {
         // The Redis client answers on the thread pool: a burst at start must not wait for threads to be added one by one.
-        ThreadPool.SetMinThreads(64, 64);
+        ThreadPool.SetMinThreads(16, 16);
         AddMiddleware(builder);
         AddShared(builder.Services, builder.Configuration);
         AddMarketplace(builder.Services, builder.Configuration);
@@ -45,8 +45,8 @@ public static class RegistryServices
         services.AddSingleton<BlobStore>();
 
         services.AddSingleton(RateLimitOptions.FromConfiguration(configuration));
-        var redis = configuration["REDIS_CONNECTION"] ?? throw new InvalidOperationException("No Redis is configured: set REDIS_CONNECTION.");
-        services.AddSingleton(provider => new RedisConnection(redis, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<RedisConnection>>()));
+        services.AddSingleton(RedisOptions.FromConfiguration(configuration));
+        services.AddSingleton<RedisConnection>();
         services.AddSingleton<RateLimiter>();
 
         services.AddSingleton<ClientAddress>();

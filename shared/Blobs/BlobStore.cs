@@ -53,6 +53,7 @@ public sealed record BlobOptions(string? ConnectionString, Uri? ServiceUri, stri
 /// <summary>Private containers, streaming uploads, read-only download URLs with a short life.</summary>
 public sealed class BlobStore(BlobOptions options, TimeProvider time)
 {
+    private static readonly TimeSpan s_shortCall = TimeSpan.FromSeconds(3);
     private readonly BlobServiceClient _service = CreateClient(options);
     private readonly ConcurrentDictionary<string, BlobContainerClient> _ready = new();
     private volatile UserDelegationKey? _delegationKey;
@@ -81,7 +82,7 @@ public sealed class BlobStore(BlobOptions options, TimeProvider time)
     public async Task DeleteAsync(string container, string name, CancellationToken cancellationToken)
     {
         var client = await GetContainerAsync(container, cancellationToken);
-        await client.GetBlobClient(name).DeleteIfExistsAsync(cancellationToken: cancellationToken);
+        await SoonAsync(token => client.GetBlobClient(name).DeleteIfExistsAsync(cancellationToken: token), cancellationToken);
     }
 
     /// <summary>Names and creation times of the blobs under a prefix, in name order.</summary>
@@ -120,8 +121,9 @@ public sealed class BlobStore(BlobOptions options, TimeProvider time)
     /// <summary>The error to answer when storage failed, or null where the failure is a defect.</summary>
     public static RegistryException? Translate(Exception exception) => exception switch
     {
-        RequestFailedException { Status: 0 or 429 or >= 500 } or AggregateException { InnerException: RequestFailedException { Status: 0 or >= 500 } } =>
-            new RegistryException(ErrorKind.Unavailable, "The blob storage is not available right now.", retryAfter: TimeSpan.FromSeconds(5), innerException: exception),
+        RequestFailedException { Status: 0 or 429 or >= 500 } or AggregateException { InnerException: RequestFailedException { Status: 0 or >= 500 } } => Unavailable(exception),
+        // The client's own timeout of one try.
+        AggregateException { InnerException: OperationCanceledException } => Unavailable(exception),
         HttpRequestException { InnerException: SocketException } =>
             new RegistryException(ErrorKind.Unavailable, "A service behind this one is not available right now.", retryAfter: TimeSpan.FromSeconds(5), innerException: exception),
         _ => null,
@@ -133,7 +135,8 @@ public sealed class BlobStore(BlobOptions options, TimeProvider time)
         if (key is not null && key.SignedExpiresOn > now + options.UrlLifetime + TimeSpan.FromMinutes(5))
             return key;
         // Two requests may both fetch one; either key is good.
-        return _delegationKey = await _service.GetUserDelegationKeyAsync(now - TimeSpan.FromMinutes(5), now + TimeSpan.FromHours(6), cancellationToken);
+        return _delegationKey = await SoonAsync(
+            token => _service.GetUserDelegationKeyAsync(now - TimeSpan.FromMinutes(5), now + TimeSpan.FromHours(6), token), cancellationToken);
     }
 
     private async ValueTask<BlobContainerClient> GetContainerAsync(string container, CancellationToken cancellationToken)
@@ -141,9 +144,28 @@ public sealed class BlobStore(BlobOptions options, TimeProvider time)
         if (_ready.TryGetValue(container, out var ready))
             return ready;
         var client = _service.GetBlobContainerClient(options.ContainerPrefix + container);
-        await client.CreateIfNotExistsAsync(PublicAccessType.None, cancellationToken: cancellationToken);
+        await SoonAsync(token => client.CreateIfNotExistsAsync(PublicAccessType.None, cancellationToken: token), cancellationToken);
         return _ready[container] = client;
     }
+
+    // Calls without content: a storage that accepts and never answers is a 503 within 5 s. The client may finish a retry before it looks at its token,
+    // so it is not waited for.
+    private static async Task<Response<T>> SoonAsync<T>(Func<CancellationToken, Task<Response<T>>> call, CancellationToken cancellationToken)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(s_shortCall);
+        try
+        {
+            return await call(limit.Token).WaitAsync(s_shortCall, cancellationToken);
+        }
+        catch (Exception exception) when (exception is TimeoutException or OperationCanceledException && !cancellationToken.IsCancellationRequested)
+        {
+            throw Unavailable(exception);
+        }
+    }
+
+    private static RegistryException Unavailable(Exception cause) =>
+        new(ErrorKind.Unavailable, "The blob storage is not available right now.", retryAfter: TimeSpan.FromSeconds(5), innerException: cause);
 
     private static BlobServiceClient CreateClient(BlobOptions options)
     {
@@ -160,7 +182,8 @@ public sealed class BlobStore(BlobOptions options, TimeProvider time)
         client.Retry.MaxRetries = 1;
         client.Retry.Delay = TimeSpan.FromMilliseconds(200);
         client.Retry.Mode = RetryMode.Fixed;
-        client.Retry.NetworkTimeout = TimeSpan.FromSeconds(30);
+        // For one try of one block of 4 MB, which is in memory by then: how slow the sender is does not count.
+        client.Retry.NetworkTimeout = s_shortCall;
         if (options.ConnectionString is not null)
             return new BlobServiceClient(options.ConnectionString, client);
         var credential = new DefaultAzureCredential(new DefaultAzureCredentialOptions { ManagedIdentityClientId = options.ClientId });

@@ -26,7 +26,7 @@ public sealed class Migrator(string connectionString)
     public async Task<IReadOnlyList<string>> MigrateAsync(CancellationToken cancellationToken)
     {
         await using var connection = await OpenAsync(cancellationToken);
-        await ExecuteAsync(connection, $"SELECT pg_advisory_lock({LockKey})", cancellationToken);
+        await LockAsync(connection, cancellationToken);
         await ExecuteAsync(connection, """
             CREATE SCHEMA IF NOT EXISTS platform;
             CREATE TABLE IF NOT EXISTS platform.schema_migrations (
@@ -60,10 +60,20 @@ public sealed class Migrator(string connectionString)
     private async Task<NpgsqlConnection> OpenAsync(CancellationToken cancellationToken)
     {
         // Not pooled: the advisory lock and the relaxed timeouts end with the session.
-        var builder = new NpgsqlConnectionStringBuilder(connectionString) { Pooling = false, CommandTimeout = 0, Options = "-c statement_timeout=0" };
+        // lock_timeout: a migration that waits for a table stops everybody who comes after it, so it gives up and can be run again.
+        var builder = new NpgsqlConnectionStringBuilder(connectionString) { Pooling = false, CommandTimeout = 0, Options = "-c statement_timeout=0 -c lock_timeout=10000" };
         var connection = new NpgsqlConnection(builder.ConnectionString);
         await connection.OpenAsync(cancellationToken);
         return connection;
+    }
+
+    // Asked for again and again instead of waited for: a waiting statement holds a snapshot, and CREATE INDEX CONCURRENTLY waits for all of those.
+    private static async Task LockAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand("SELECT pg_try_advisory_lock($1)", connection);
+        command.Parameters.Add(new() { Value = LockKey });
+        while (await command.ExecuteScalarAsync(cancellationToken) is not true)
+            await Task.Delay(200, cancellationToken);
     }
 
     private static async Task ApplyAsync(NpgsqlConnection connection, Migration migration, CancellationToken cancellationToken)

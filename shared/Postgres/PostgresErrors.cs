@@ -21,10 +21,11 @@ public static class PostgresErrors
 
     private static RegistryException? Translate(PostgresException exception) => exception.SqlState switch
     {
-        // Text that PostgreSQL cannot hold (a NUL character), or a number out of its column's range.
-        PostgresErrorCodes.UntranslatableCharacter or PostgresErrorCodes.CharacterNotInRepertoire
-            or PostgresErrorCodes.NumericValueOutOfRange or PostgresErrorCodes.StringDataRightTruncation =>
-            new RegistryException(ErrorKind.BadRequest, "The request holds text or a number that cannot be stored.", innerException: exception),
+        // Text that PostgreSQL cannot hold: a NUL character.
+        PostgresErrorCodes.UntranslatableCharacter or PostgresErrorCodes.CharacterNotInRepertoire =>
+            new RegistryException(ErrorKind.BadRequest, "The request holds text that cannot be stored.", innerException: exception),
+        // A race for a name that no store gave a text of its own.
+        PostgresErrorCodes.UniqueViolation => new RegistryException(ErrorKind.Conflict, "It exists already.", innerException: exception),
         PostgresErrorCodes.SerializationFailure or PostgresErrorCodes.DeadlockDetected or PostgresErrorCodes.LockNotAvailable
             or PostgresErrorCodes.QueryCanceled => Unavailable(exception),
         // 57xxx: the server is shutting down or starting; 53xxx: out of connections, memory or disk; 08xxx: the connection broke.

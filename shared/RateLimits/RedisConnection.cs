@@ -1,10 +1,39 @@
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Logging;
 using StackExchange.Redis;
 
 namespace FunctionsRegistry.RateLimits;
 
+/// <summary>Where Redis is: <c>REDIS_CONNECTION</c>, in StackExchange.Redis' form, such as <c>host:6379,password=...,ssl=true</c>.</summary>
+public sealed record RedisOptions(ConfigurationOptions Configuration)
+{
+    /// <summary>Reads the setting.</summary>
+    /// <exception cref="InvalidOperationException">It is not set, or cannot be understood; the message never shows it, it may hold a password.</exception>
+    public static RedisOptions FromConfiguration(IConfiguration configuration)
+    {
+        var text = configuration["REDIS_CONNECTION"] is { Length: > 0 } set ? set : throw new InvalidOperationException("No Redis is configured: set REDIS_CONNECTION.");
+        ConfigurationOptions options;
+        try
+        {
+            // Answers need not come in the order of the calls; in order, each waits for the thread of the one before.
+            options = ConfigurationOptions.Parse(text + ",preserveAsyncOrder=false");
+        }
+        catch (Exception exception) when (exception is ArgumentException or FormatException)
+        {
+            throw new InvalidOperationException("REDIS_CONNECTION must look like host:6379,password=secret,ssl=true.");
+        }
+        if (options.EndPoints.Count == 0)
+            throw new InvalidOperationException("REDIS_CONNECTION names no server.");
+        // The multiplexer reconnects by itself; until the first connection RedisConnection tries again every two seconds.
+        options.AbortOnConnectFail = false;
+        options.ConnectTimeout = 1500;
+        options.ConnectRetry = 1;
+        return new RedisOptions(options);
+    }
+}
+
 /// <summary>The one Redis connection of the process, made in the background so that a Redis that is down neither stops nor slows the start.</summary>
-public sealed partial class RedisConnection(string configuration, TimeProvider time, ILogger<RedisConnection> logger) : IDisposable
+public sealed partial class RedisConnection(RedisOptions options, TimeProvider time, ILogger<RedisConnection> logger) : IDisposable
 {
     private static readonly TimeSpan s_pause = TimeSpan.FromSeconds(2);
     private readonly Lock _gate = new();
@@ -51,12 +80,7 @@ public sealed partial class RedisConnection(string configuration, TimeProvider t
     {
         try
         {
-            var options = ConfigurationOptions.Parse(configuration);
-            // The multiplexer reconnects by itself; until the first connection this class tries again every two seconds.
-            options.AbortOnConnectFail = false;
-            options.ConnectTimeout = 1500;
-            options.ConnectRetry = 1;
-            _multiplexer = await ConnectionMultiplexer.ConnectAsync(options);
+            _multiplexer = await ConnectionMultiplexer.ConnectAsync(options.Configuration);
         }
         catch (Exception exception) when (exception is RedisConnectionException or TimeoutException or System.Net.Sockets.SocketException)
         {

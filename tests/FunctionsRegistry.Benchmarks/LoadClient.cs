@@ -5,26 +5,43 @@ namespace FunctionsRegistry.Benchmarks;
 /// <summary>What a run measured. Times in milliseconds.</summary>
 internal sealed record LoadResult(double PerSecond, double P50Ms, double P99Ms);
 
+/// <summary>Whom to ask, and what the n-th time.</summary>
+internal sealed record LoadTarget(HttpClient Client, Func<int, HttpRequestMessage> Request);
+
 /// <summary>Keeps a number of requests in flight for a time, over loopback, and counts the answers that are 200.</summary>
 internal static class LoadClient
 {
     private const int InFlight = 16;
 
-    public static async Task<LoadResult> RunAsync(HttpClient client, Func<int, HttpRequestMessage> request, TimeSpan time)
+    // The two take turns in short rounds: what else the machine does meets both alike, so that their ratio holds.
+    private const int Rounds = 6;
+
+    /// <summary>Loads two targets in turn, each for the time given after a warm-up as long.</summary>
+    public static async Task<(LoadResult App, LoadResult Baseline)> CompareAsync(LoadTarget app, LoadTarget baseline, TimeSpan time)
     {
         // As long as the run itself: a path is compiled anew several times before it is as fast as it gets.
-        await LoopAsync(client, request, time, []);
-        var times = new List<long>();
-        var start = Stopwatch.GetTimestamp();
-        await LoopAsync(client, request, time, times);
-        var elapsed = Stopwatch.GetElapsedTime(start);
+        await LoopAsync(app, time, []);
+        await LoopAsync(baseline, time, []);
+        var (appTimes, baselineTimes) = (new List<long>(), new List<long>());
+        var (appElapsed, baselineElapsed) = (TimeSpan.Zero, TimeSpan.Zero);
+        for (var round = 0; round < Rounds; round++)
+        {
+            appElapsed += await LoopAsync(app, time / Rounds, appTimes);
+            baselineElapsed += await LoopAsync(baseline, time / Rounds, baselineTimes);
+        }
+        return (Result(appTimes, appElapsed), Result(baselineTimes, baselineElapsed));
+    }
+
+    private static LoadResult Result(List<long> times, TimeSpan elapsed)
+    {
         times.Sort();
         return new LoadResult(times.Count / elapsed.TotalSeconds, At(times, 0.5), At(times, 0.99));
     }
 
-    private static async Task LoopAsync(HttpClient client, Func<int, HttpRequestMessage> request, TimeSpan time, List<long> times)
+    private static async Task<TimeSpan> LoopAsync(LoadTarget target, TimeSpan time, List<long> times)
     {
-        var end = Stopwatch.GetTimestamp() + (long)(time.TotalSeconds * Stopwatch.Frequency);
+        var started = Stopwatch.GetTimestamp();
+        var end = started + (long)(time.TotalSeconds * Stopwatch.Frequency);
         var number = 0;
         await Task.WhenAll(Enumerable.Range(0, InFlight).Select(async _ =>
         {
@@ -32,9 +49,9 @@ internal static class LoadClient
             var own = new List<long>();
             while (Stopwatch.GetTimestamp() < end)
             {
-                using var message = request(Interlocked.Increment(ref number));
+                using var message = target.Request(Interlocked.Increment(ref number));
                 var start = Stopwatch.GetTimestamp();
-                using var response = await client.SendAsync(message);
+                using var response = await target.Client.SendAsync(message);
                 if (!response.IsSuccessStatusCode)
                     throw new InvalidOperationException($"{message.RequestUri} answered {(int)response.StatusCode}: {await response.Content.ReadAsStringAsync()}");
                 await response.Content.CopyToAsync(Stream.Null);
@@ -43,6 +60,7 @@ internal static class LoadClient
             lock (times)
                 times.AddRange(own);
         }));
+        return Stopwatch.GetElapsedTime(started);
     }
 
     private static double At(List<long> sorted, double quantile) =>

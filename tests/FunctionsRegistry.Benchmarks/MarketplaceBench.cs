@@ -111,8 +111,9 @@ internal sealed class MarketplaceBench : IAsyncDisposable
 
     private async Task CompareAsync(string name, Func<int, string> path, TimeSpan time)
     {
-        var baseline = await LoadClient.RunAsync(_bareClient, i => new HttpRequestMessage(HttpMethod.Get, path(i)), time);
-        var app = await LoadClient.RunAsync(_appClient, i => new HttpRequestMessage(HttpMethod.Get, "/agentx/api/v1" + path(i)), time);
+        var (app, baseline) = await LoadClient.CompareAsync(
+            new(_appClient, i => new HttpRequestMessage(HttpMethod.Get, "/agentx/api/v1" + path(i))),
+            new(_bareClient, i => new HttpRequestMessage(HttpMethod.Get, path(i))), time);
         Print(name, app, baseline);
     }
 
@@ -137,8 +138,8 @@ internal sealed class MarketplaceBench : IAsyncDisposable
             byte[] Package(string text) => MakePackage($"p{number % 64}", text);
         }
         HttpRequestMessage Upload(int number) => new(HttpMethod.Put, "/upload") { Content = new ByteArrayContent(MakePackage($"p{number % 64}", "1.0.0")) };
-        var baseline = await LoadClient.RunAsync(_bareClient, Upload, time);
-        Print("publish 1 MB", await LoadClient.RunAsync(_appClient, Request, time), baseline);
+        var (app, baseline) = await LoadClient.CompareAsync(new(_appClient, Request), new(_bareClient, Upload), time);
+        Print("publish 1 MB", app, baseline);
     }
 
     private static readonly byte[] s_noise = MakeNoise();

@@ -97,6 +97,42 @@ public sealed class FaultTests(FragileApp app) : IClassFixture<FragileApp>
     }
 
     [Fact]
+    public async Task A_postgresql_that_hangs_is_a_503()
+    {
+        await app.GetJsonAsync("/categories");
+        app.Postgres.Freeze();
+        try
+        {
+            using var response = await app.SendAsync(HttpMethod.Get, "/agents");
+            await response.ShouldBeAsync(503);
+            response.Headers.RetryAfter.ShouldNotBeNull();
+        }
+        finally
+        {
+            app.Postgres.Thaw();
+        }
+        await UntilAsync(async () => (int)(await app.SendAsync(HttpMethod.Get, "/agents")).StatusCode == 200);
+    }
+
+    [Fact]
+    public async Task A_blob_storage_that_hangs_is_a_503_and_the_publish_can_be_repeated()
+    {
+        var token = await app.SignInAsync("hangingblobs");
+        app.Blobs.Freeze();
+        try
+        {
+            using var response = await app.PublishAsync(token, "@hangingblobs", "a", "1.0.0");
+            await response.ShouldBeAsync(503);
+            response.Headers.RetryAfter.ShouldNotBeNull();
+        }
+        finally
+        {
+            app.Blobs.Thaw();
+        }
+        await (await app.PublishAsync(token, "@hangingblobs", "a", "1.0.0")).ShouldBeAsync(200);
+    }
+
+    [Fact]
     public async Task Without_blob_storage_a_publish_gets_503_and_can_be_repeated_later()
     {
         var token = await app.SignInAsync("bloblessone");

@@ -9,6 +9,7 @@ public sealed class FaultProxy : IDisposable
     private readonly IPEndPoint _target;
     private readonly List<Socket> _open = [];
     private TcpListener? _listener;
+    private volatile TaskCompletionSource _thawed = Thawed();
 
     public FaultProxy(string host, int port)
     {
@@ -33,7 +34,23 @@ public sealed class FaultProxy : IDisposable
 
     public void Mend() => Listen(Port);
 
-    public void Dispose() => Break();
+    /// <summary>Goes on accepting connections and bytes, and passes nothing on, as a machine that hangs.</summary>
+    public void Freeze() => _thawed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public void Thaw() => _thawed.TrySetResult();
+
+    public void Dispose()
+    {
+        Thaw();
+        Break();
+    }
+
+    private static TaskCompletionSource Thawed()
+    {
+        var thawed = new TaskCompletionSource();
+        thawed.SetResult();
+        return thawed;
+    }
 
     private void Listen(int port)
     {
@@ -66,14 +83,17 @@ public sealed class FaultProxy : IDisposable
         }
     }
 
-    private static async Task PumpAsync(Socket from, Socket to)
+    private async Task PumpAsync(Socket from, Socket to)
     {
         var buffer = new byte[64 << 10];
         try
         {
             int count;
             while ((count = await from.ReceiveAsync(buffer)) > 0)
+            {
+                await _thawed.Task;
                 await to.SendAsync(buffer.AsMemory(0, count));
+            }
             to.Shutdown(SocketShutdown.Send);
         }
         catch (Exception exception) when (exception is SocketException or ObjectDisposedException)

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
+using FunctionsRegistry.Postgres;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Logging;
 using Npgsql;
@@ -75,28 +76,7 @@ internal sealed partial class TimerLocks(string? connectionString, ILogger logge
             KeepAlive = 30,
             ApplicationName = "functionsregistry-timers",
         };
-        if (Uri.TryCreate(configuration["DATABASE_URL"], UriKind.Absolute, out var url))
-        {
-            var user = url.UserInfo.Split(':', 2);
-            builder.Host = url.Host;
-            builder.Port = url.Port > 0 ? url.Port : 5432;
-            builder.Username = Uri.UnescapeDataString(user[0]);
-            builder.Password = user.Length > 1 ? Uri.UnescapeDataString(user[1]) : null;
-            builder.Database = Uri.UnescapeDataString(url.AbsolutePath.TrimStart('/'));
-            if (url.Query.Contains("sslmode=require", StringComparison.OrdinalIgnoreCase))
-                builder.SslMode = SslMode.Require;
-            return builder.ConnectionString;
-        }
-        if (configuration["POSTGRES_HOST"] is not { Length: > 0 } host)
-            return null;
-        builder.Host = host;
-        builder.Port = configuration.GetValue("POSTGRES_PORT", 5432);
-        builder.Username = configuration["POSTGRES_USER"] ?? "registry";
-        builder.Password = configuration["POSTGRES_PASSWORD"];
-        builder.Database = configuration["POSTGRES_DB"] ?? "registry";
-        if (Enum.TryParse<SslMode>(configuration["POSTGRES_SSLMODE"], ignoreCase: true, out var mode))
-            builder.SslMode = mode;
-        return builder.ConnectionString;
+        return PostgresSettings.TryRead(configuration, builder) ? builder.ConnectionString : null;
     }
 
     private async Task CloseAsync()
