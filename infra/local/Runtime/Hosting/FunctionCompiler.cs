@@ -1,5 +1,6 @@
 using System.Linq.Expressions;
 using System.Reflection;
+using FunctionsRegistry.LocalRuntime.Durable;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -79,8 +80,27 @@ internal static class FunctionCompiler
             return Expression.Property(s_context, nameof(LocalFunctionContext.Request));
         if (type == typeof(TimerInfo) && function.Timer is not null)
             return Expression.Convert(Expression.Property(s_context, nameof(LocalFunctionContext.TriggerValue)), type);
+        if (DurableArgument(function, parameter) is { } durable)
+            return durable;
         if (function.Http is not null && !parameter.IsDefined(typeof(TriggerBindingAttribute)) && RouteParameter.Bind(function, parameter, s_context) is { } value)
             return value;
         throw new LocalHostException($"{function.Name}: nothing can fill the parameter {parameter.Name} of type {type.Name}.");
     }
+
+    private static Expression? DurableArgument(LocalFunction function, ParameterInfo parameter)
+    {
+        var type = parameter.ParameterType;
+        var trigger = Expression.Property(s_context, nameof(LocalFunctionContext.TriggerValue));
+        if (parameter.IsDefined(typeof(DurableClientAttribute)) && type == typeof(DurableTaskClient) && !function.IsOrchestrator)
+            return Expression.Call(typeof(FunctionCompiler), nameof(Client), null, s_context);
+        if (parameter.IsDefined(typeof(ActivityTriggerAttribute)))
+            return Expression.Call(typeof(Payload), nameof(Payload.Read), [type], Expression.Convert(trigger, typeof(string)));
+        if (!function.IsOrchestrator || parameter.IsDefined(typeof(BindingAttribute)) && type != typeof(TaskOrchestrationContext))
+            return null;
+        // Beside the context, an orchestrator may take its input.
+        var orchestration = Expression.Convert(trigger, typeof(TaskOrchestrationContext));
+        return type == typeof(TaskOrchestrationContext) ? orchestration : Expression.Call(orchestration, nameof(TaskOrchestrationContext.GetInput), [type]);
+    }
+
+    private static DurableTaskClient Client(LocalFunctionContext context) => context.InstanceServices.GetRequiredService<LocalDurableTaskClient>();
 }

@@ -22,6 +22,9 @@ internal sealed class FunctionTable
 
     public IEnumerable<LocalFunction> Timers => All.Where(function => function.Timer is not null);
 
+    /// <summary>Whether any function needs the durable engine.</summary>
+    public bool IsDurable => All.Any(function => function.IsDurable);
+
     /// <summary>Finds the functions of classes: their public methods with <see cref="FunctionAttribute"/>.</summary>
     public static FunctionTable Scan(IEnumerable<Type> types) => new(
         from type in types

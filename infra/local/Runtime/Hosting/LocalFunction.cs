@@ -17,15 +17,22 @@ internal sealed class LocalFunction : FunctionDefinition
         EntryPoint = $"{type.FullName}.{method.Name}";
         PathToAssembly = type.Assembly.Location;
         Parameters = [.. method.GetParameters().Select(parameter => new FunctionParameter(parameter.Name!, parameter.ParameterType))];
+        var triggers = new List<TriggerBindingAttribute>();
         foreach (var parameter in method.GetParameters())
         {
             Http ??= parameter.GetCustomAttribute<HttpTriggerAttribute>();
             Timer ??= parameter.GetCustomAttribute<TimerTriggerAttribute>();
             if (parameter.GetCustomAttribute<TriggerBindingAttribute>() is { } trigger)
-                InputBindings = InputBindings.Add(parameter.Name!, new LocalBinding(parameter.Name!, TypeName(trigger), BindingDirection.In));
+                triggers.Add(trigger);
+            if (parameter.GetCustomAttribute<BindingAttribute>() is { } binding)
+                InputBindings = InputBindings.Add(parameter.Name!, new LocalBinding(parameter.Name!, TypeName(binding), BindingDirection.In));
         }
-        if (InputBindings.Count != 1)
-            throw new LocalHostException($"{name}: a function has exactly one trigger, {EntryPoint} has {InputBindings.Count}.");
+        if (triggers.Count != 1)
+            throw new LocalHostException($"{name}: a function has exactly one trigger, {EntryPoint} has {triggers.Count}.");
+        IsOrchestrator = triggers[0] is OrchestrationTriggerAttribute;
+        IsActivity = triggers[0] is ActivityTriggerAttribute;
+        if (triggers[0] is OrchestrationTriggerAttribute { Orchestration: { } other } && other != name || triggers[0] is ActivityTriggerAttribute { Activity: { } name2 } && name2 != name)
+            throw new LocalHostException($"{name}: the trigger of {EntryPoint} names another function; leave its name away.");
         if (Http is not null)
             OutputBindings = OutputBindings.Add("$return", new LocalBinding("$return", "http", BindingDirection.Out));
         Route = routeOverride ?? (Http?.Route is { Length: > 0 } route ? route : name);
@@ -42,6 +49,13 @@ internal sealed class LocalFunction : FunctionDefinition
     public HttpTriggerAttribute? Http { get; }
 
     public TimerTriggerAttribute? Timer { get; }
+
+    public bool IsOrchestrator { get; }
+
+    public bool IsActivity { get; }
+
+    /// <summary>Whether it needs the durable engine: it is part of it, or its client.</summary>
+    public bool IsDurable => IsOrchestrator || IsActivity || InputBindings.Values.Any(binding => binding.Type == "durableClient");
 
     public string Route { get; }
 
@@ -65,9 +79,9 @@ internal sealed class LocalFunction : FunctionDefinition
     public ValueTask<object?> InvokeAsync(LocalFunctionContext context) => _invoke.Value(context);
 
     // HttpTriggerAttribute -> httpTrigger, as in function metadata.
-    private static string TypeName(TriggerBindingAttribute trigger)
+    private static string TypeName(BindingAttribute binding)
     {
-        var name = trigger.GetType().Name[..^"Attribute".Length];
+        var name = binding.GetType().Name[..^"Attribute".Length];
         return char.ToLowerInvariant(name[0]) + name[1..];
     }
 

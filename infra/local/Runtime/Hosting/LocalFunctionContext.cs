@@ -21,6 +21,9 @@ internal sealed class LocalFunctionContext(LocalFunction function, IServiceProvi
     /// <summary>What the trigger's parameter gets, where HTTP is not the trigger.</summary>
     public object? TriggerValue { get; init; }
 
+    /// <summary>What the trigger tells beside its value, where HTTP is not the trigger.</summary>
+    public IReadOnlyDictionary<string, object?>? TriggerData { get; init; }
+
     public InvocationResult Result { get; } = new ResultHolder();
 
     public LocalFunction Function => function;
@@ -32,7 +35,7 @@ internal sealed class LocalFunctionContext(LocalFunction function, IServiceProvi
 
     public override TraceContext TraceContext => ActivityTrace.Instance;
 
-    public override BindingContext BindingContext => _binding ??= new RouteBinding(Http);
+    public override BindingContext BindingContext => _binding ??= new TriggerBinding(Http, TriggerData);
 
     public override RetryContext RetryContext => NoRetry.Instance;
 
@@ -74,10 +77,10 @@ internal sealed class LocalFunctionContext(LocalFunction function, IServiceProvi
         IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
     }
 
-    private sealed class RouteBinding(HttpContext? http) : BindingContext
+    private sealed class TriggerBinding(HttpContext? http, IReadOnlyDictionary<string, object?>? data) : BindingContext
     {
         public override IReadOnlyDictionary<string, object?> BindingData { get; } =
-            http?.Request.RouteValues.ToDictionary(pair => pair.Key, pair => pair.Value, StringComparer.OrdinalIgnoreCase) ?? [];
+            data ?? http?.Request.RouteValues.ToDictionary(pair => pair.Key, pair => pair.Value, StringComparer.OrdinalIgnoreCase) ?? [];
     }
 
     private sealed class ActivityTrace : TraceContext

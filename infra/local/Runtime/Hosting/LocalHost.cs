@@ -1,4 +1,5 @@
 using System.Reflection;
+using FunctionsRegistry.LocalRuntime.Durable;
 using FunctionsRegistry.LocalRuntime.Http;
 using FunctionsRegistry.LocalRuntime.Timers;
 using FunctionsRegistry.LocalStack;
@@ -46,6 +47,8 @@ internal static class LocalHost
         web.Services.AddRouting();
         web.Services.AddSingleton(services => new HttpRouter(functions.Http, app.Settings.RoutePrefix, services.GetRequiredService<IInlineConstraintResolver>()));
         web.Services.AddSingleton<HttpDispatcher>();
+        if (functions.IsDurable)
+            DurableSetup.Add(web.Services, DurableOptions.Read(app.Settings, web.Configuration));
         web.Services.AddSingleton(TimerTable.Read(functions, web.Configuration));
         web.Services.AddHostedService<TimerService>();
         if (app.Failure.Services is { } started)
@@ -54,6 +57,8 @@ internal static class LocalHost
         var host = web.Build();
         // The container disposes what it made, last what it made first: the app's own services may still need these when they end.
         host.Services.GetService<LocalServices>();
+        if (functions.IsDurable)
+            host.Map(ManagementApi.Prefix, management => management.Run(host.Services.GetRequiredService<ManagementApi>().HandleAsync));
         host.Run(host.Services.GetRequiredService<HttpDispatcher>().DispatchAsync);
         return host;
     }
