@@ -2,6 +2,8 @@ using FunctionsRegistry.Blobs;
 using FunctionsRegistry.Functions.Http;
 using FunctionsRegistry.Functions.Marketplace;
 using FunctionsRegistry.Functions.Platform;
+using FunctionsRegistry.Http;
+using FunctionsRegistry.IndexAgent;
 using FunctionsRegistry.Marketplace;
 using FunctionsRegistry.Postgres;
 using FunctionsRegistry.RateLimits;
@@ -20,6 +22,7 @@ public static class RegistryServices
         AddMiddleware(builder);
         AddShared(builder.Services, builder.Configuration);
         AddMarketplace(builder.Services, builder.Configuration);
+        AddIndexAgent(builder.Services, builder.Configuration);
     }
 
     private static void AddMiddleware(FunctionsApplicationBuilder builder)
@@ -69,5 +72,25 @@ public static class RegistryServices
         services.AddSingleton<AccountService>();
         services.AddSingleton<TelemetryStore>();
         services.AddSingleton<TelemetryService>();
+    }
+
+    private static void AddIndexAgent(IServiceCollection services, IConfiguration configuration)
+    {
+        services.AddSingleton(IndexAgentOptions.FromConfiguration(configuration));
+        services.AddSingleton<OutboundHttp>();
+        services.AddSingleton<OutboundArchive>();
+        services.AddSingleton<IndexStore>();
+        services.AddSingleton<RepositoryStore>();
+        services.AddSingleton<IndexService>();
+        services.AddSingleton<BuiltInCorpus>();
+        services.AddSingleton<SearchStore>();
+        services.AddSingleton<CodeSearch>();
+        services.AddSingleton<SearchCounters>();
+        services.AddSingleton<SearchService>();
+        services.AddSingleton<ObjectiveService>();
+        services.AddSingleton<SearchAgentStore>();
+        services.AddSingleton<SearchAgentService>();
+        services.AddSingleton<PopulationService>();
+        services.AddSingleton<PatternService>();
     }
 }

@@ -199,11 +199,7 @@ public static class CodeQueryParser
             while (_at < text.Length && !char.IsWhiteSpace(text[_at]) && text[_at] is not ('(' or ')' or '"'))
                 _at++;
             var word = text[start.._at];
-            var at = 0;
-            var names = new List<QueryNode>();
-            while (CodeWords.NextIdentifier(word, ref at, out var range))
-                if (word[range] is { Length: <= CodeWords.MaxLength } name && name.Trim('_').Length > 0)
-                    names.Add(new WordNode(name));
+            var names = CodeWords.IdentifiersOf(word).ConvertAll(QueryNode (name) => new WordNode(name));
             if (names.Count == 0)
                 return Fail($"'{word}' has no letter or digit to search for", start, text.Remove(start, word.Length).Insert(start, word.Contains('"', StringComparison.Ordinal) ? "" : Quoted(word)));
             if (!_negated)

@@ -116,6 +116,17 @@ public static class CodeWords
         return stems;
     }
 
+    /// <summary>The identifiers of a text in order, those too long left out.</summary>
+    public static List<string> IdentifiersOf(string text)
+    {
+        var identifiers = new List<string>();
+        var at = 0;
+        while (NextIdentifier(text, ref at, out var range))
+            if (text[range] is { Length: <= MaxLength } identifier && identifier.Trim('_').Length > 0)
+                identifiers.Add(identifier);
+        return identifiers;
+    }
+
     /// <summary>The number of a term: 64 bits of its hash. Two of a million terms meet with a probability of 1 in 37 million.</summary>
     /// <param name="text">In small letters, and without ending where the kind is a word.</param>
     public static long Term(TermKind kind, ReadOnlySpan<char> text) =>

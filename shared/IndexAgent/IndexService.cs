@@ -15,7 +15,7 @@ public sealed record IndexProgress(string State, int Segments, int Entries, bool
 /// archive alone, so that an index made with interruptions is the same as one made without.
 /// </summary>
 public sealed partial class IndexService(
-    IndexStore store, BlobStore blobs, IndexAgentOptions options, OutboundArchive outbound, TimeProvider time, ILogger<IndexService> logger)
+    IndexStore store, RepositoryStore repositories, BlobStore blobs, IndexAgentOptions options, OutboundArchive outbound, TimeProvider time, ILogger<IndexService> logger)
 {
     /// <summary>Stores an archive while it is inspected, and opens a generation for it.</summary>
     /// <returns>The generation to index.</returns>
@@ -41,6 +41,14 @@ public sealed partial class IndexService(
     {
         RepositoryNames.Check(name);
         return store.BeginAsync(name, null, OutboundArchive.Check(url).AbsoluteUri, null, "", cancellationToken);
+    }
+
+    /// <summary>Opens a generation for the archive that a repository has, to index it anew.</summary>
+    /// <exception cref="RegistryException">404, or 409 while the name is being indexed.</exception>
+    public async Task<long> ReceiveAgainAsync(string name, CancellationToken cancellationToken)
+    {
+        var (blobName, size, root) = await repositories.FindArchiveAsync(name, cancellationToken) ?? throw IndexAgentErrors.RepositoryNotFound();
+        return await store.BeginAsync(name, blobName, null, size, root, cancellationToken);
     }
 
     /// <summary>Fetches the archive where it is not stored yet. A failure that repeating does not mend ends the generation.</summary>
@@ -140,6 +148,22 @@ public sealed partial class IndexService(
         while (!cancellationToken.IsCancellationRequested && await store.PurgeSegmentAsync(cancellationToken))
         {
         }
+    }
+
+    /// <summary>Generations that have been waiting or worked on for a minute and more.</summary>
+    public Task<IReadOnlyList<long>> ListWaitingAsync(CancellationToken cancellationToken) => store.ListIndexingAsync(time.GetUtcNow() - TimeSpan.FromMinutes(1), cancellationToken);
+
+    /// <summary>Deletes archives that no generation points to and that are older than an hour; returns how many.</summary>
+    public async Task<int> SweepOrphansAsync(CancellationToken cancellationToken)
+    {
+        var before = time.GetUtcNow() - TimeSpan.FromHours(1);
+        var names = new List<string>();
+        await foreach (var (name, createdAt) in blobs.ListAsync(BlobContainers.Repositories, "archives/", cancellationToken))
+            if (createdAt < before)
+                names.Add(name);
+        var orphans = await store.ListUnreferencedAsync(names, cancellationToken);
+        await DiscardAsync(orphans);
+        return orphans.Count;
     }
 
     internal static void Add(SegmentBuilder segment, IDictionary<string, int> skipped, string path, byte[]? bytes)

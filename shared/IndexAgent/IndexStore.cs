@@ -87,6 +87,49 @@ public sealed class IndexStore(NpgsqlDataSource database, TimeProvider time)
         await transaction.CommitAsync(cancellationToken);
     }
 
+    /// <summary>Indexes something that is no archive, in one transaction, where its version is not there yet. Several processes may try at once.</summary>
+    internal async Task InstallAsync(
+        string name, string version, Func<(SegmentBuilder Segment, IReadOnlyDictionary<string, int> Skipped)> build, CancellationToken cancellationToken)
+    {
+        await using (var find = database.CreateCommand("""
+            SELECT 1 FROM indexagent.repositories r JOIN indexagent.generations g ON g.id = r.current_generation WHERE r.name = $1 AND g.source_url = $2
+            """))
+        {
+            find.Parameters.Add(new() { Value = name });
+            find.Parameters.Add(new() { Value = version });
+            if (await find.ExecuteScalarAsync(cancellationToken) is not null)
+                return;
+        }
+        long id;
+        try
+        {
+            id = await BeginAsync(name, null, version, null, "", cancellationToken);
+        }
+        catch (RegistryException exception) when (exception.Kind == ErrorKind.Conflict)
+        {
+            // Another process began it, or one died over it: the generation that is there is completed, by whoever is first.
+            if (await FindIndexingAsync(name, cancellationToken) is not { } other)
+                return;
+            id = other;
+        }
+        if (await FindWorkAsync(id, cancellationToken) is not { } work)
+            return;
+        if (!work.IsComplete)
+        {
+            var (segment, skipped) = build();
+            await AddSegmentAsync(work, segment, segment.Files.Count, isLast: true, skipped, cancellationToken);
+        }
+        await FinishAsync(id, cancellationToken);
+    }
+
+    private async Task<long?> FindIndexingAsync(string name, CancellationToken cancellationToken)
+    {
+        await using var command = database.CreateCommand(
+            "SELECT g.id FROM indexagent.generations g JOIN indexagent.repositories r ON r.id = g.repository_id WHERE r.name = $1 AND g.state = 'indexing'");
+        command.Parameters.Add(new() { Value = name });
+        return await command.ExecuteScalarAsync(cancellationToken) as long?;
+    }
+
     /// <summary>Makes the generation what searches see, and the one before it old. Returns the blobs that nothing points to any more.</summary>
     public async Task<IReadOnlyList<string>> FinishAsync(long generationId, CancellationToken cancellationToken)
     {
@@ -107,7 +150,8 @@ public sealed class IndexStore(NpgsqlDataSource database, TimeProvider time)
             """, generationId));
         batch.BatchCommands.Add(Command("""
             DELETE FROM indexagent.generations old USING indexagent.repositories r
-            WHERE r.current_generation = $1 AND old.repository_id = r.id AND old.id < $1 RETURNING old.blob_name
+            WHERE r.current_generation = $1 AND old.repository_id = r.id AND old.id < $1
+            RETURNING (SELECT old.blob_name WHERE NOT EXISTS (SELECT 1 FROM indexagent.generations g WHERE g.id = $1 AND g.blob_name = old.blob_name))
             """, generationId));
         return await ReadNamesAsync(batch, cancellationToken);
     }
@@ -145,6 +189,33 @@ public sealed class IndexStore(NpgsqlDataSource database, TimeProvider time)
         return deleted > 0 ? names : null;
     }
 
+    /// <summary>Generations being indexed that were opened before a time; the built-in corpus has no steps.</summary>
+    internal async Task<IReadOnlyList<long>> ListIndexingAsync(DateTimeOffset before, CancellationToken cancellationToken)
+    {
+        await using var command = database.CreateCommand("""
+            SELECT g.id FROM indexagent.generations g WHERE g.state = 'indexing' AND g.created_at < $1 AND (g.blob_name IS NOT NULL OR g.source_url LIKE 'http%') ORDER BY g.id LIMIT 100
+            """);
+        command.Parameters.Add(new() { Value = before });
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var ids = new List<long>();
+        while (await reader.ReadAsync(cancellationToken))
+            ids.Add(reader.GetInt64(0));
+        return ids;
+    }
+
+    /// <summary>Those of the names that no generation has.</summary>
+    internal async Task<IReadOnlyList<string>> ListUnreferencedAsync(IReadOnlyList<string> blobNames, CancellationToken cancellationToken)
+    {
+        await using var command = database.CreateCommand(
+            "SELECT n FROM unnest($1) n WHERE NOT EXISTS (SELECT 1 FROM indexagent.generations g WHERE g.blob_name = n) ORDER BY n");
+        command.Parameters.Add(new() { Value = blobNames.ToArray() });
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var names = new List<string>();
+        while (await reader.ReadAsync(cancellationToken))
+            names.Add(reader.GetString(0));
+        return names;
+    }
+
     /// <summary>Deletes the rows of one segment that is gone; false when none is left.</summary>
     public async Task<bool> PurgeSegmentAsync(CancellationToken cancellationToken)
     {
@@ -169,7 +240,7 @@ public sealed class IndexStore(NpgsqlDataSource database, TimeProvider time)
         // The lock keeps a deletion of the generation waiting until this segment is there, to be deleted with it.
         await using var command = new NpgsqlCommand("""
             INSERT INTO indexagent.segments (generation_id, number, first_entry, end_entry, is_last, file_count, section_count, lengths, word_count, skipped)
-            SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM indexagent.generations WHERE id = $1 AND state = 'indexing' FOR SHARE
+            SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM indexagent.generations WHERE id = $1 AND state = 'indexing' FOR NO KEY UPDATE
             ON CONFLICT (generation_id, number) DO NOTHING RETURNING id
             """, connection);
         command.Parameters.Add(new() { Value = work.Id });

@@ -15,6 +15,10 @@ internal sealed record SectionText(
 internal sealed record FoundPostings(
     IReadOnlyList<SearchedSegment> Segments, IReadOnlyDictionary<(long Segment, long Term), byte[]> Postings, IReadOnlyDictionary<(long Segment, int Symbol), HashSet<int>> Symbols);
 
+/// <summary>A text that says what a symbol is, for asking the index about it.</summary>
+/// <param name="IsName">The text is the symbol's own name (a test's); otherwise its documentation comment.</param>
+internal sealed record KnownAnswer(long SegmentId, int Section, string Text, bool IsName);
+
 /// <summary>Reads of the index. Searching takes two round trips: terms, then the texts of the best sections.</summary>
 public sealed class SearchStore(NpgsqlDataSource database)
 {
@@ -121,6 +125,53 @@ public sealed class SearchStore(NpgsqlDataSource database)
                 if (!take(reader.GetInt32(0), reader.GetString(1)))
                     return;
         }
+    }
+
+    /// <summary>The state of the whole index.</summary>
+    public async Task<IndexStatusResponse> GetStatusAsync(CancellationToken cancellationToken)
+    {
+        await using var command = database.CreateCommand("""
+            SELECT count(g.id), coalesce(sum(g.files), 0)::bigint, max(g.finished_at), EXISTS (SELECT 1 FROM indexagent.generations WHERE state = 'indexing')
+            FROM indexagent.repositories r JOIN indexagent.generations g ON g.id = r.current_generation
+            """);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        await reader.ReadAsync(cancellationToken);
+        return new IndexStatusResponse(
+            reader.GetBoolean(3) ? "indexing" : "ready", reader.GetInt64(0), reader.GetInt64(1),
+            await reader.IsDBNullAsync(2, cancellationToken) ? null : reader.GetFieldValue<DateTimeOffset>(2));
+    }
+
+    /// <summary>What searches of a repository see, or null where it is not indexed.</summary>
+    public async Task<long?> FindGenerationAsync(string repository, CancellationToken cancellationToken)
+    {
+        await using var command = database.CreateCommand("SELECT current_generation FROM indexagent.repositories WHERE name = $1");
+        command.Parameters.Add(new() { Value = repository });
+        return await command.ExecuteScalarAsync(cancellationToken) as long?;
+    }
+
+    /// <summary>
+    /// Documentation comments of three words and more, and names of tests of four and more; in an order that depends on the seed and on the repository's
+    /// content, not on when it was indexed.
+    /// </summary>
+    internal async Task<List<KnownAnswer>> ListAnswersAsync(long generation, long seed, int limit, CancellationToken cancellationToken)
+    {
+        await using var command = database.CreateCommand("""
+            SELECT t.segment_id, t.number, CASE WHEN f.role = 1 THEN t.symbol ELSE t.doc END, f.role = 1
+            FROM indexagent.segments s
+            JOIN indexagent.files f ON f.segment_id = s.id
+            JOIN indexagent.sections t ON t.segment_id = s.id AND t.file = f.number
+            WHERE s.generation_id = $1 AND t.is_definition
+                AND (f.role = 0 AND array_length(string_to_array(t.doc, ' '), 1) >= 3 OR f.role = 1 AND t.kind IN ('method', 'function') AND t.symbol ~ '([a-z]_[a-z]|[a-z][A-Z]).*([a-z]_[a-z]|[a-z][A-Z]).*([a-z]_[a-z]|[a-z][A-Z])')
+            ORDER BY md5($2::text || f.path || ' ' || t.first_line), f.path COLLATE "C", t.first_line LIMIT $3
+            """);
+        command.Parameters.Add(new() { Value = generation });
+        command.Parameters.Add(new() { Value = seed.ToString(System.Globalization.CultureInfo.InvariantCulture) });
+        command.Parameters.Add(new() { Value = limit });
+        var found = new List<KnownAnswer>();
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        while (await reader.ReadAsync(cancellationToken))
+            found.Add(new KnownAnswer(reader.GetInt64(0), reader.GetInt32(1), reader.GetString(2), reader.GetBoolean(3)));
+        return found;
     }
 
     private async Task<SegmentCatalog?> ReadCatalogAsync(long id, CancellationToken cancellationToken)

@@ -32,6 +32,7 @@ CREATE TABLE indexagent.generations (
 );
 -- Two uploads of one name at a time would race for which is the newer.
 CREATE UNIQUE INDEX generations_indexing_key ON indexagent.generations (repository_id) WHERE state = 'indexing';
+CREATE INDEX generations_blob_name ON indexagent.generations (blob_name);
 CREATE INDEX generations_repository ON indexagent.generations (repository_id, id);
 
 -- A complete small index of a part of the archive: entries first_entry up to end_entry. Never changes; its id is a key for caches.
@@ -101,3 +102,69 @@ CREATE TABLE indexagent.postings (
     PRIMARY KEY (segment_id, term)
 );
 ALTER TABLE indexagent.postings ALTER COLUMN data SET STORAGE EXTERNAL;
+
+CREATE TABLE indexagent.populations (
+    id               text PRIMARY KEY,
+    size             integer NOT NULL,
+    mutation_rate    double precision NOT NULL,
+    crossover_rate   double precision NOT NULL,
+    selection_method text NOT NULL,
+    -- The same seed on the same repository gives the same generations.
+    seed             bigint NOT NULL,
+    repository       text,
+    generation       integer NOT NULL,
+    best_fitness     double precision NOT NULL,
+    created_at       timestamptz NOT NULL
+);
+
+-- A search agent: a genome and the fitness that was measured for it. Members of past generations stay, as ancestors.
+CREATE TABLE indexagent.agents (
+    id            text PRIMARY KEY,
+    number        bigint GENERATED ALWAYS AS IDENTITY,
+    name          text NOT NULL,
+    language      text NOT NULL,
+    capabilities  text[] NOT NULL,
+    parameters    jsonb NOT NULL,
+    -- Weights in the order of RankingFeature.
+    genome        double precision[] NOT NULL,
+    fitness       double precision NOT NULL,
+    generation    integer NOT NULL,
+    population_id text REFERENCES indexagent.populations ON DELETE CASCADE,
+    -- Place in its generation; elders that live on keep their row and get a new place.
+    place         integer NOT NULL DEFAULT 0,
+    parents       text[] NOT NULL DEFAULT '{}',
+    status        text NOT NULL CHECK (status IN ('active', 'retired')),
+    created_at    timestamptz NOT NULL,
+    updated_at    timestamptz NOT NULL
+);
+CREATE INDEX agents_active ON indexagent.agents (number) WHERE status = 'active';
+CREATE INDEX agents_population ON indexagent.agents (population_id, place) WHERE status = 'active';
+
+-- agents_created, search_queries, search_microseconds, patterns_extracted.
+CREATE TABLE indexagent.counters (
+    name  text PRIMARY KEY,
+    value bigint NOT NULL
+);
+
+-- A mined pattern: a few lines that many files have in the same structure. hash: of the language and the lines.
+CREATE TABLE indexagent.patterns (
+    id          text PRIMARY KEY,
+    language    text NOT NULL,
+    type        text NOT NULL,
+    description text NOT NULL,
+    -- Structural lines, as they are matched.
+    shingle     text[] NOT NULL,
+    created_at  timestamptz NOT NULL
+);
+
+-- Where it was found; what lists show is summed up over repositories.
+CREATE TABLE indexagent.pattern_repositories (
+    pattern_id    text NOT NULL REFERENCES indexagent.patterns ON DELETE CASCADE,
+    repository_id uuid NOT NULL REFERENCES indexagent.repositories ON DELETE CASCADE,
+    -- Files that have it, files that have its beginning, and places.
+    files         integer NOT NULL,
+    begun_files   integer NOT NULL,
+    occurrences   integer NOT NULL,
+    PRIMARY KEY (pattern_id, repository_id)
+);
+CREATE INDEX pattern_repositories_repository ON indexagent.pattern_repositories (repository_id);

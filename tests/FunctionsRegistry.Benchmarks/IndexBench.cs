@@ -43,7 +43,7 @@ internal sealed class IndexBench
     {
         using var outbound = new OutboundHttp(configuration);
         var index = new IndexService(
-            new IndexStore(source, TimeProvider.System), new BlobStore(BlobOptions.FromConfiguration(configuration), TimeProvider.System),
+            new IndexStore(source, TimeProvider.System), new RepositoryStore(source), new BlobStore(BlobOptions.FromConfiguration(configuration), TimeProvider.System),
             IndexAgentOptions.FromConfiguration(configuration), new OutboundArchive(outbound), TimeProvider.System, NullLogger<IndexService>.Instance);
         var clock = Stopwatch.StartNew();
         var before = ProcessorTime.Read();

@@ -1,0 +1,79 @@
+using System.Collections.Concurrent;
+using FunctionsRegistry.Evolution;
+
+namespace FunctionsRegistry.IndexAgent;
+
+/// <summary>
+/// Makes objectives: takes documentation comments and test names of a repository, hides each from the index, searches for it, and keeps what ranking
+/// saw. Made once per index and seed; measuring a genome then takes no database.
+/// </summary>
+public sealed class ObjectiveService(SearchStore store, CodeSearch search, BuiltInCorpus builtIn)
+{
+    /// <summary>Queries that fitness is measured on, where the repository has as many.</summary>
+    public const int QueryCount = 40;
+
+    private const int HeldOutCount = 40;
+    private const int MaxKept = 32;
+
+    // Candidates come from two searches: as the default ranks, and by code alone. What neither finds is out of any genome's reach.
+    private const int CandidatesPerSearch = 100;
+    private static readonly Genome s_codeOnly = new([1, 0, 0, 0, 0.2, 0.5, 0, 0, 0, 0, 0, 0]);
+
+    private readonly ConcurrentDictionary<(long Generation, long Seed), Lazy<Task<Objective>>> _kept = new();
+
+    /// <summary>The objective on a repository, or on the built-in corpus where it is not indexed or null.</summary>
+    public async Task<Objective> GetAsync(string? repository, long seed, CancellationToken cancellationToken)
+    {
+        var generation = repository is null ? null : await store.FindGenerationAsync(repository, cancellationToken);
+        var corpus = generation is null ? RepositoryNames.BuiltIn : repository!;
+        if (generation is null)
+        {
+            await builtIn.EnsureAsync(cancellationToken);
+            generation = await store.FindGenerationAsync(RepositoryNames.BuiltIn, cancellationToken);
+        }
+        if (_kept.Count > MaxKept)
+            _kept.Clear();
+        // One maker for all who ask at the same time; it does not end with the first of them.
+        var key = (generation!.Value, seed);
+        var task = _kept.GetOrAdd(key, _ => new Lazy<Task<Objective>>(() => MakeAsync(corpus, key.Value, seed))).Value;
+        try
+        {
+            return await task.WaitAsync(cancellationToken);
+        }
+        catch when (task.IsFaulted)
+        {
+            _kept.TryRemove(key, out _);
+            throw;
+        }
+    }
+
+    private async Task<Objective> MakeAsync(string corpus, long generation, long seed)
+    {
+        var asked = await store.ListAnswersAsync(generation, seed, QueryCount + HeldOutCount, CancellationToken.None);
+        var queries = new ObjectiveQuery?[asked.Count];
+        await Parallel.ForEachAsync(Enumerable.Range(0, asked.Count), new ParallelOptions { MaxDegreeOfParallelism = 4 }, async (i, token) => queries[i] = await AskAsync(corpus, asked[i], token));
+        var found = queries.OfType<ObjectiveQuery>().ToList();
+        // Few queries: half of them.
+        var count = Math.Min(QueryCount, (found.Count + 1) / 2);
+        return new Objective(corpus, found[..count], found[count..]);
+    }
+
+    private async Task<ObjectiveQuery?> AskAsync(string corpus, KnownAnswer known, CancellationToken cancellationToken)
+    {
+        // Only its words: the text is prose, not a query.
+        var words = CodeWords.IdentifiersOf(known.Text).Take(CodeQueryParser.MaxWords).ToList();
+        if (words.Count == 0)
+            return null;
+        QueryNode root = words.Count == 1 ? new WordNode(words[0]) : new AllOf([.. words.Select(word => new WordNode(word))]);
+        var plan = new QueryPlan(new CodeQuery(root, words));
+        var scope = new SearchScope([corpus], null, [], CandidatesPerSearch, 0, new HiddenField(known.SegmentId, known.Section, known.IsName));
+        var byDefault = await search.RankAsync(plan, scope, Genome.Default, cancellationToken);
+        var byCode = await search.RankAsync(plan, scope, s_codeOnly, cancellationToken);
+        var candidates = byDefault.Sections.Concat(byCode.Sections).DistinctBy(section => section.Order).OrderBy(section => section.Order).ToList();
+        var features = new float[candidates.Count * Genome.Length];
+        for (var i = 0; i < candidates.Count; i++)
+            candidates[i].Features.CopyTo(features, i * Genome.Length);
+        var answer = candidates.FindIndex(section => section.Segment.Id == known.SegmentId && section.Section == known.Section);
+        return new ObjectiveQuery(known.Text, answer, plan.Applicable, features);
+    }
+}
