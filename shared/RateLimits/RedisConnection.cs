@@ -15,8 +15,7 @@ public sealed record RedisOptions(ConfigurationOptions Configuration)
         ConfigurationOptions options;
         try
         {
-            // Answers need not come in the order of the calls; in order, each waits for the thread of the one before.
-            options = ConfigurationOptions.Parse(text + ",preserveAsyncOrder=false");
+            options = ConfigurationOptions.Parse(text);
         }
         catch (Exception exception) when (exception is ArgumentException or FormatException)
         {

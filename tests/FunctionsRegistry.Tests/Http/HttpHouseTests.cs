@@ -161,6 +161,43 @@ public sealed class HttpHouseTests(MarketplaceApp app) : IClassFixture<Marketpla
     }
 
     [Fact]
+    public async Task An_idempotency_key_goes_with_the_query_and_its_answer_is_stored_encrypted()
+    {
+        async Task<(int Status, string Body)> SendAsync(string query)
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Post, MarketplaceApp.Base + "/auth/github" + query)
+            {
+                Content = new StringContent("""{"redirect_uri":"http://127.0.0.1:1/cb","state":"a-secret-state"}""", new MediaTypeHeaderValue("application/json")),
+            };
+            request.Headers.Add("Idempotency-Key", "encrypted");
+            using var response = await app.Client.SendAsync(request);
+            return ((int)response.StatusCode, await response.Content.ReadAsStringAsync());
+        }
+
+        var first = await SendAsync("");
+        first.Status.ShouldBe(200);
+        first.Body.ShouldContain("a-secret-state");
+        (await SendAsync("")).ShouldBe(first);
+        (await SendAsync("?other=1")).Status.ShouldBe(409);
+        (await app.ScalarAsync<long>("SELECT count(*) FROM platform.idempotency_keys WHERE position('a-secret-state'::bytea IN body) > 0")).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task A_broken_form_with_an_idempotency_key_is_the_client_s_fault()
+    {
+        var token = await app.SignInAsync("brokenform");
+        using var request = new HttpRequestMessage(HttpMethod.Put, MarketplaceApp.Base + "/agents")
+        {
+            Content = new StringContent("--b\r\nContent-Disposition: form-data; name=\"tarball\"\r\n\r\nno end", MediaTypeHeaderValue.Parse("multipart/form-data; boundary=b")),
+        };
+        request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", token);
+        request.Headers.Add("Idempotency-Key", "broken-form");
+        using var response = await app.Client.SendAsync(request);
+
+        (await response.ShouldBeAsync(400)).GetProperty("error").GetString()!.ShouldStartWith("The multipart body is broken");
+    }
+
+    [Fact]
     public async Task The_front_page_and_health_show_the_services()
     {
         var page = await app.Client.GetStringAsync("/");

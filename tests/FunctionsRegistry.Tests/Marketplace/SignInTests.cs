@@ -223,4 +223,27 @@ public sealed class DevelopmentSignInTests(MarketplaceApp app) : IClassFixture<M
         using var form = new FormUrlEncodedContent([new("state", "unknown"), new("username", "x")]);
         await (await app.Client.PostAsync(MarketplaceApp.Base + "/auth/development", form)).ShouldBeAsync(400);
     }
+
+    [Fact]
+    public async Task A_page_of_another_site_cannot_use_the_development_sign_in()
+    {
+        foreach (var (method, path) in ((HttpMethod, string)[])[(HttpMethod.Get, "/auth/development?state=x"), (HttpMethod.Post, "/auth/github")])
+        {
+            using var request = new HttpRequestMessage(method, MarketplaceApp.Base + path) { Headers = { Host = "rebound.example" } };
+            if (method == HttpMethod.Post)
+                request.Content = new StringContent("""{"redirect_uri":"http://127.0.0.1:9876/callback"}""", Encoding.UTF8, "application/json");
+            using var response = await app.Client.SendAsync(request);
+            await response.ShouldBeAsync(method == HttpMethod.Get ? 404 : 503);
+        }
+    }
+
+    [Fact]
+    public async Task A_token_can_be_revoked_by_its_owner()
+    {
+        var token = await app.SignInAsync("leaver");
+        using var revoked = await app.SendAsync(HttpMethod.Delete, "/auth/token", token);
+        revoked.StatusCode.ShouldBe(HttpStatusCode.NoContent);
+
+        await (await app.SendAsync(HttpMethod.Delete, "/auth/token", token)).ShouldBeAsync(401);
+    }
 }
