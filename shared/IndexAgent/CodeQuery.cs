@@ -69,32 +69,35 @@ public sealed record CodeQuery(QueryNode Root, IReadOnlyList<string> Words);
 /// <summary>Globs, matched in linear time per star: they come from anybody.</summary>
 public static class Glob
 {
-    /// <summary>Whether the whole text fits, ignoring case.</summary>
+    /// <summary>Whether the whole text fits, ignoring case. <c>**/</c> is any number of folders, none included.</summary>
     public static bool IsMatch(ReadOnlySpan<char> glob, ReadOnlySpan<char> text)
     {
-        // The usual two-pointer walk, once per kind of star: after a mismatch the nearest star takes one character more; a star that may not
-        // take a slash gives up to the last double star before it.
+        // The usual walk with two places, once per kind of star: after a mismatch the latest star takes one more; a star that may not take a slash
+        // gives up to the latest double star, and one of whole folders goes to the next folder.
         var (g, t) = (0, 0);
         var (star, starText) = (-1, 0);
-        var (deep, deepText) = (-1, 0);
+        var (deep, deepText, folders) = (-1, 0, false);
         while (t < text.Length)
         {
-            if (g < glob.Length && glob[g] == '*')
+            var rest = glob[g..];
+            if (rest.StartsWith("**/"))
             {
-                if (g + 1 < glob.Length && glob[g + 1] == '*')
-                {
-                    g += 2;
-                    // "**/" is also no folder at all.
-                    if (g < glob.Length && glob[g] == '/' && (t == 0 || text[t - 1] == '/'))
-                        g++;
-                    (deep, deepText, star) = (g, t, -1);
-                }
-                else
-                {
-                    (star, starText) = (++g, t);
-                }
+                g += 3;
+                t = IsFolderStart(text, t) ? t : NextFolder(text, t);
+                if (t < 0)
+                    return false;
+                (deep, deepText, folders, star) = (g, t, true, -1);
             }
-            else if (g < glob.Length && (Same(glob[g], text[t]) || (glob[g] == '?' && text[t] != '/')))
+            else if (rest.StartsWith("**"))
+            {
+                g += 2;
+                (deep, deepText, folders, star) = (g, t, false, -1);
+            }
+            else if (rest is ['*', ..])
+            {
+                (star, starText) = (++g, t);
+            }
+            else if (rest.Length > 0 && (Same(rest[0], text[t]) || (rest[0] == '?' && text[t] != '/')))
             {
                 g++;
                 t++;
@@ -103,25 +106,41 @@ public static class Glob
             {
                 (g, t) = (star, ++starText);
             }
-            else if (deep >= 0)
+            else if (deep >= 0 && (deepText = folders ? NextFolder(text, deepText) : deepText + 1) >= 0)
             {
                 star = -1;
-                (g, t) = (deep, ++deepText);
+                (g, t) = (deep, deepText);
             }
             else
             {
                 return false;
             }
         }
-        while (g < glob.Length && glob[g] == '*')
-            g++;
-        return g == glob.Length;
+        while (g < glob.Length)
+        {
+            if (glob[g..].StartsWith("**/") && IsFolderStart(text, t))
+                g += 3;
+            else if (glob[g] == '*')
+                g++;
+            else
+                return false;
+        }
+        return true;
     }
 
     /// <summary>The glob as a LIKE pattern; wider than the glob where slashes matter.</summary>
     public static string ToLike(string glob) =>
         glob.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("%", "\\%", StringComparison.Ordinal).Replace("_", "\\_", StringComparison.Ordinal)
             .Replace('*', '%').Replace('?', '_');
+
+    private static bool IsFolderStart(ReadOnlySpan<char> text, int at) => at == 0 || text[at - 1] == '/';
+
+    // The place behind the next slash, or -1.
+    private static int NextFolder(ReadOnlySpan<char> text, int at)
+    {
+        var slash = at < text.Length ? text[at..].IndexOf('/') : -1;
+        return slash < 0 ? -1 : at + slash + 1;
+    }
 
     private static bool Same(char a, char b) => a == b || char.ToLowerInvariant(a) == char.ToLowerInvariant(b);
 }

@@ -109,6 +109,8 @@ public static class CodeQueryParser
             }
             if (parts.Count > 0)
                 return parts.Count == 1 ? parts[0] : new AllOf(parts);
+            if (_depth == 0 && _at < text.Length && text[_at] == ')')
+                return Fail("')' has no '(' before it", _at, text.Remove(_at, 1));
             // Nothing stands here: an OR without one of its sides, or empty parentheses.
             if (_at < text.Length && IsOr(_at))
                 return Fail("OR has nothing before it", _at, text.Remove(_at, 2));

@@ -31,6 +31,9 @@ public static class DocComment
         sentence = sentence.TrimEnd('.', ' ');
         if (sentence.Length > MaxLength)
             sentence = sentence[..MaxLength];
+        // Code that was taken out is no documentation.
+        if (sentence is [.., ';' or '{' or '}'] || sentence.EndsWith("()", StringComparison.Ordinal))
+            return null;
         return sentence.Count(char.IsLetter) < 3 || sentence.Contains("copyright", StringComparison.OrdinalIgnoreCase) ? null : sentence;
     }
 

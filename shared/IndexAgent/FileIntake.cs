@@ -27,7 +27,7 @@ public static class FileIntake
     {
         if (bytes.Length > MaxBytes)
             return (null, "too_large");
-        if (bytes.StartsWith("\xEF\xBB\xBF"u8))
+        if (bytes is [0xEF, 0xBB, 0xBF, ..])
             bytes = bytes[3..];
         if (bytes.Contains((byte)0))
             return (null, "binary");

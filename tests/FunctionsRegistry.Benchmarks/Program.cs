@@ -1,7 +1,14 @@
 using FunctionsRegistry.Benchmarks;
 
 // dotnet run -c Release --project tests/FunctionsRegistry.Benchmarks -- [agents] [seconds]
+// dotnet run -c Release --project tests/FunctionsRegistry.Benchmarks -- durable [seconds]
 // dotnet run -c Release --project tests/FunctionsRegistry.Benchmarks -- index [files] [seconds]
+if (args is ["durable", ..])
+{
+    await using var durable = await DurableBench.StartAsync();
+    await durable.RunAsync(TimeSpan.FromSeconds(args.Length > 1 ? int.Parse(args[1]) : 5));
+    return 0;
+}
 if (args is ["index", ..])
 {
     await IndexBench.RunAsync(args.Length > 1 ? int.Parse(args[1]) : 20_000, TimeSpan.FromSeconds(args.Length > 2 ? int.Parse(args[2]) : 10));

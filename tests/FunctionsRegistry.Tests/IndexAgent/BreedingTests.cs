@@ -23,7 +23,7 @@ public sealed class BreedingTests
     [Fact]
     public void Random_numbers_are_those_of_every_machine() =>
         Enumerable.Range(0, 3).Select(_ => new SeededRandom(42, 1)).Select(random => (random.NextInt(1000), random.NextInt(1000), random.NextInt(1000))).Distinct().Single()
-            .ShouldBe((297, 36, 470));
+            .ShouldBe((693, 461, 1));
 
     [Fact]
     public void Sizes_hold_weights_stay_in_range_and_the_best_is_never_lost() =>

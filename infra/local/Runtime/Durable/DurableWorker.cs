@@ -205,7 +205,7 @@ internal sealed partial class DurableWorker(
             Hint(other);
         foreach (var timer in result.NewEvents.Where(entry => entry.Kind == EventKind.TimerCreated))
             ExpectAt(timer.DueAt!.Value);
-        watch.Changed(instance.Id);
+        watch.Changed(instance.Id, Instance.IsOverStatus(result.Status));
         return committed.HasMore;
     }
 

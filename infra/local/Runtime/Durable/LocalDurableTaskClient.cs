@@ -23,11 +23,11 @@ internal sealed class LocalDurableTaskClient(ClientStore store, DurableWorker wo
 
     public override Task<OrchestrationMetadata> WaitForInstanceStartAsync(
         string instanceId, bool getInputsAndOutputs = false, CancellationToken cancellation = default) =>
-        WaitAsync(instanceId, getInputsAndOutputs, found => found.RuntimeStatus != OrchestrationRuntimeStatus.Pending, cancellation);
+        WaitAsync(instanceId, getInputsAndOutputs, forEnd: false, cancellation);
 
     public override Task<OrchestrationMetadata> WaitForInstanceCompletionAsync(
         string instanceId, bool getInputsAndOutputs = false, CancellationToken cancellation = default) =>
-        WaitAsync(instanceId, getInputsAndOutputs, found => found.IsCompleted, cancellation);
+        WaitAsync(instanceId, getInputsAndOutputs, forEnd: true, cancellation);
 
     public override async Task TerminateInstanceAsync(string instanceId, TerminateInstanceOptions? options = null, CancellationToken cancellation = default) =>
         await SendAsync(instanceId, EventKind.Terminated, options is { Recursive: true } ? Turn.Recursive : null, Payload.Write(options?.Output), cancellation);
@@ -193,16 +193,16 @@ internal sealed class LocalDurableTaskClient(ClientStore store, DurableWorker wo
     private static DateTime? Utc(DateTimeOffset? time) => time?.UtcDateTime;
 
     private async Task<OrchestrationMetadata> WaitAsync(
-        string instanceId, bool withPayloads, Func<OrchestrationMetadata, bool> isSo, CancellationToken cancellationToken)
+        string instanceId, bool withPayloads, bool forEnd, CancellationToken cancellationToken)
     {
         try
         {
             while (true)
             {
-                var change = watch.NextChange(instanceId);
+                var change = watch.Next(instanceId, forEnd);
                 if (await GetInstanceAsync(instanceId, withPayloads, cancellationToken) is not { } found)
                     throw new InvalidOperationException($"There is no instance '{instanceId}'.");
-                if (isSo(found))
+                if (forEnd ? found.IsCompleted : found.RuntimeStatus != OrchestrationRuntimeStatus.Pending)
                     return found;
                 await Task.WhenAny(change, Task.Delay(s_askAgainAfter, cancellationToken));
                 cancellationToken.ThrowIfCancellationRequested();
@@ -210,7 +210,7 @@ internal sealed class LocalDurableTaskClient(ClientStore store, DurableWorker wo
         }
         finally
         {
-            watch.Changed(instanceId);
+            watch.Wake(instanceId, forEnd);
         }
     }
 
