@@ -39,7 +39,7 @@ public sealed class SearchFunctions(SearchService search, SearchAgentStore agent
         [DurableClient] DurableTaskClient client, CancellationToken cancellationToken)
     {
         IReadOnlyList<string> wanted = [];
-        if (request.ContentLength is not (null or 0))
+        if (request.ContentLength != 0 && request.HasJsonContentType())
         {
             var fields = await RequestBody.ReadFieldsAsync(request, cancellationToken);
             wanted = [.. fields.Texts("repositories", 1000, 100), .. fields.OptionalText("repository", 1, 100) is { } one ? [one] : Array.Empty<string>()];

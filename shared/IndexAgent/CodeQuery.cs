@@ -5,11 +5,11 @@ namespace FunctionsRegistry.IndexAgent;
 /// <summary>A query as a tree.</summary>
 public abstract record QueryNode;
 
-/// <summary>All of the parts; of three bare words and more, half suffice (<see cref="AllOf.NeededOf"/>).</summary>
+/// <summary>All of the parts; of three bare words and more, some suffice (<see cref="AllOf.NeededOf"/>).</summary>
 public sealed record AllOf(IReadOnlyList<QueryNode> Parts) : QueryNode
 {
-    /// <summary>How many of so many bare words side by side a file must have: both of two, two of three and of four, three of five.</summary>
-    public static int NeededOf(int words) => words <= 2 ? words : Math.Max(2, (words + 1) / 2);
+    /// <summary>How many of so many bare words side by side a file must have: all of two, two of three to six, of more a third.</summary>
+    public static int NeededOf(int words) => words <= 2 ? words : Math.Max(2, (words + 2) / 3);
 }
 
 /// <summary>At least one of the parts.</summary>
@@ -116,16 +116,10 @@ public static class Glob
                 return false;
             }
         }
-        while (g < glob.Length)
-        {
-            if (glob[g..].StartsWith("**/") && IsFolderStart(text, t))
-                g += 3;
-            else if (glob[g] == '*')
-                g++;
-            else
-                return false;
-        }
-        return true;
+        // Behind the end only what may be nothing can stand.
+        while (g < glob.Length && (glob[g] == '*' || (glob[g] == '/' && g >= 2 && glob[g - 1] == '*' && glob[g - 2] == '*' && IsFolderStart(text, t))))
+            g++;
+        return g == glob.Length;
     }
 
     /// <summary>The glob as a LIKE pattern; wider than the glob where slashes matter.</summary>

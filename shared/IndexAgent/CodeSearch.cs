@@ -7,8 +7,10 @@ namespace FunctionsRegistry.IndexAgent;
 /// <param name="FileTypes">Languages, or extensions with or without the dot; empty: all.</param>
 /// <param name="Keep">How many hits are wanted.</param>
 /// <param name="MinScore">Hits below it are no hits.</param>
+/// <param name="Mode">Relaxed: one word of the query suffices from the start.</param>
 internal sealed record SearchScope(
-    IReadOnlyList<string>? Repositories, Language? Language, IReadOnlyList<string> FileTypes, int Keep, double MinScore, HiddenField? Hidden = null);
+    IReadOnlyList<string>? Repositories, Language? Language, IReadOnlyList<string> FileTypes, int Keep, double MinScore, HiddenField? Hidden = null,
+    MatchMode Mode = MatchMode.Strict);
 
 /// <summary>A section as it was ranked.</summary>
 /// <param name="Order">Segment and section: repositories by name, files as in the archive. Decides between equal scores.</param>
@@ -48,9 +50,9 @@ public sealed class CodeSearch(SearchStore store, IndexAgentOptions options)
         var prepared = Prepare(plan, scope, found, segments, catalogs);
         var patterns = segments.Select(segment => plan.Patterns.Select(_ => new LeafMatches(catalogs[segment.Id])).ToArray()).ToArray();
         var isPartial = plan.Patterns.Count > 0 && !await FindPatternsAsync(prepared, patterns, cancellationToken);
-        var mode = MatchMode.Strict;
+        var mode = scope.Mode;
         var (best, total) = Scan(prepared, patterns, mode, genome);
-        if (total == 0 && plan.ScoreMask != 0 && !isPartial)
+        if (total == 0 && mode == MatchMode.Strict && plan.ScoreMask != 0 && !isPartial)
         {
             mode = MatchMode.Relaxed;
             (best, total) = Scan(prepared, patterns, mode, genome);

@@ -68,7 +68,7 @@ public sealed class Genome
     }
 
     /// <summary>What searches without an agent use: chosen by hand, as the start that evolution has to beat.</summary>
-    public static Genome Default { get; } = new([1.0, 0.7, 1.0, 0.4, 0.3, 0.8, 0.8, 1.0, 0.6, 0.4, 0.25, 0.2]);
+    public static Genome Default { get; } = new([2.0, 0.8, 1.6, 0.3, 1.0, 0.5, 1.2, 1.2, 0.6, 0.4, 0.25, 0.2]);
 
     /// <summary>Feature names on the wire, in order.</summary>
     public static IReadOnlyList<string> Names => s_names;

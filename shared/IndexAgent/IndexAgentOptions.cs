@@ -14,6 +14,6 @@ public sealed record IndexAgentOptions(long MaxArchiveBytes, ArchiveLimits Archi
     public static IndexAgentOptions FromConfiguration(IConfiguration configuration) => new(
         configuration.GetValue("IndexAgent:MaxArchiveMegabytes", 256L) << 20,
         new ArchiveLimits(200_000, configuration.GetValue("IndexAgent:MaxUnpackedMegabytes", 2048L) << 20),
-        TimeSpan.FromMinutes(configuration.GetValue("IndexAgent:FetchMinutes", 10)),
+        TimeSpan.FromMinutes(configuration.GetValue("IndexAgent:FetchMinutes", 10.0)),
         TimeSpan.FromMilliseconds(configuration.GetValue("IndexAgent:RegexMilliseconds", 200)));
 }

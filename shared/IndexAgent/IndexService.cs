@@ -26,7 +26,7 @@ public sealed partial class IndexService(
         var (blobName, contents, size) = await StoreAsync(archive, cancellationToken);
         try
         {
-            return await store.BeginAsync(name, blobName, null, size, contents.Root, cancellationToken);
+            return await store.BeginAsync(name, blobName, null, size, contents.Wrapper(name), cancellationToken);
         }
         catch
         {
@@ -54,7 +54,7 @@ public sealed partial class IndexService(
     /// <summary>Fetches the archive where it is not stored yet. A failure that repeating does not mend ends the generation.</summary>
     public async Task FetchAsync(long generationId, CancellationToken cancellationToken)
     {
-        if (await store.FindWorkAsync(generationId, cancellationToken) is not { State: "indexing", BlobName: null, SourceUrl: { } url })
+        if (await store.FindWorkAsync(generationId, cancellationToken) is not { State: "indexing", BlobName: null, SourceUrl: { } url } work)
             return;
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(options.FetchTimeout);
@@ -62,7 +62,7 @@ public sealed partial class IndexService(
         {
             await using var response = await outbound.OpenAsync(new Uri(url), limit.Token);
             var (blobName, contents, size) = await StoreAsync(response, limit.Token);
-            if (await store.SetArchiveAsync(generationId, blobName, size, contents.Root, cancellationToken) != blobName)
+            if (await store.SetArchiveAsync(generationId, blobName, size, contents.Wrapper(work.RepositoryName), cancellationToken) != blobName)
                 await DiscardAsync([blobName]);
         }
         catch (RegistryException exception) when (exception.Kind != ErrorKind.Unavailable)

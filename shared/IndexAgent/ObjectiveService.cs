@@ -5,7 +5,7 @@ namespace FunctionsRegistry.IndexAgent;
 
 /// <summary>
 /// Makes objectives: takes documentation comments and test names of a repository, hides each from the index, searches for it, and keeps what ranking
-/// saw. Made once per index and seed; measuring a genome then takes no database.
+/// saw. Made once per index and seed; measuring a genome then takes no database. Texts whose symbol no search can find without them are left out.
 /// </summary>
 public sealed class ObjectiveService(SearchStore store, CodeSearch search, BuiltInCorpus builtIn)
 {
@@ -14,6 +14,11 @@ public sealed class ObjectiveService(SearchStore store, CodeSearch search, Built
 
     private const int HeldOutCount = 40;
     private const int MaxKept = 32;
+
+    // A text of fewer words that tell something, or that shares less of its weight with its symbol's code and path, says nothing that a search could find
+    // the symbol by: it would measure the comment's author, not the genome.
+    private const int LeastWords = 3;
+    private const float LeastShared = 0.4f;
 
     // Candidates come from two searches: as the default ranks, and by code alone. What neither finds is out of any genome's reach.
     private const int CandidatesPerSearch = 100;
@@ -49,10 +54,16 @@ public sealed class ObjectiveService(SearchStore store, CodeSearch search, Built
 
     private async Task<Objective> MakeAsync(string corpus, long generation, long seed)
     {
-        var asked = await store.ListAnswersAsync(generation, seed, QueryCount + HeldOutCount, CancellationToken.None);
-        var queries = new ObjectiveQuery?[asked.Count];
-        await Parallel.ForEachAsync(Enumerable.Range(0, asked.Count), new ParallelOptions { MaxDegreeOfParallelism = 4 }, async (i, token) => queries[i] = await AskAsync(corpus, asked[i], token));
-        var found = queries.OfType<ObjectiveQuery>().ToList();
+        const int Wanted = QueryCount + HeldOutCount;
+        var known = await store.ListAnswersAsync(generation, seed, 8 * Wanted, CancellationToken.None);
+        var found = new List<ObjectiveQuery>(Wanted);
+        for (var from = 0; from < known.Count && found.Count < Wanted; from += Wanted)
+        {
+            var asked = known.Skip(from).Take(Wanted).ToList();
+            var queries = new ObjectiveQuery?[asked.Count];
+            await Parallel.ForEachAsync(Enumerable.Range(0, asked.Count), new ParallelOptions { MaxDegreeOfParallelism = 4 }, async (i, token) => queries[i] = await AskAsync(corpus, asked[i], token));
+            found.AddRange(queries.OfType<ObjectiveQuery>().Take(Wanted - found.Count));
+        }
         // Few queries: half of them.
         var count = Math.Min(QueryCount, (found.Count + 1) / 2);
         return new Objective(corpus, found[..count], found[count..]);
@@ -62,11 +73,11 @@ public sealed class ObjectiveService(SearchStore store, CodeSearch search, Built
     {
         // Only its words: the text is prose, not a query.
         var words = CodeWords.IdentifiersOf(known.Text).Take(CodeQueryParser.MaxWords).ToList();
-        if (words.Count == 0)
+        if (words.Count(word => !CodeWords.IsFrequent(word)) < LeastWords)
             return null;
         QueryNode root = words.Count == 1 ? new WordNode(words[0]) : new AllOf([.. words.Select(word => new WordNode(word))]);
         var plan = new QueryPlan(new CodeQuery(root, words));
-        var scope = new SearchScope([corpus], null, [], CandidatesPerSearch, 0, new HiddenField(known.SegmentId, known.Section, known.IsName));
+        var scope = new SearchScope([corpus], null, [], CandidatesPerSearch, 0, new HiddenField(known.SegmentId, known.Section, known.IsName), MatchMode.Relaxed);
         var byDefault = await search.RankAsync(plan, scope, Genome.Default, cancellationToken);
         var byCode = await search.RankAsync(plan, scope, s_codeOnly, cancellationToken);
         var candidates = byDefault.Sections.Concat(byCode.Sections).DistinctBy(section => section.Order).OrderBy(section => section.Order).ToList();
@@ -74,6 +85,6 @@ public sealed class ObjectiveService(SearchStore store, CodeSearch search, Built
         for (var i = 0; i < candidates.Count; i++)
             candidates[i].Features.CopyTo(features, i * Genome.Length);
         var answer = candidates.FindIndex(section => section.Segment.Id == known.SegmentId && section.Section == known.Section);
-        return new ObjectiveQuery(known.Text, answer, plan.Applicable, features);
+        return answer < 0 || candidates[answer].Features[(int)RankingFeature.Coverage] < LeastShared ? null : new ObjectiveQuery(known.Text, answer, plan.Applicable, features);
     }
 }

@@ -20,7 +20,7 @@ public sealed class PopulationService(NpgsqlDataSource database, ObjectiveServic
     public async Task<PopulationResponse> CreateAsync(PopulationRules rules, CancellationToken cancellationToken)
     {
         var objective = await objectives.GetAsync(rules.Repository, rules.Seed, cancellationToken);
-        var now = time.GetUtcNow();
+        var now = time.GetStorableNow();
         var id = SearchAgentService.NewId("pop-");
         var agents = Breeding.CreateFirst(rules.Size, new SeededRandom(rules.Seed, 0))
             .Select((genome, place) => NewAgent(rules, id, 0, place, genome, objective, [], now)).ToList();
@@ -66,7 +66,7 @@ public sealed class PopulationService(NpgsqlDataSource database, ObjectiveServic
     {
         // The repository may have changed since the members were measured, and the best of them must win on what it is now.
         var individuals = members.Select(member => new Individual(member.Genome, objective.FitnessOf(member.Genome))).ToList();
-        var now = time.GetUtcNow();
+        var now = time.GetStorableNow();
         return
         [
             .. Breeding.CreateNext(individuals, rules.Breeding, new SeededRandom(rules.Seed, generation)).Select((child, place) => child.IsElite

@@ -7,7 +7,20 @@ namespace FunctionsRegistry.IndexAgent;
 
 /// <summary>What an archive holds, found while it was stored.</summary>
 /// <param name="Root">The one folder that all files are in, with its slash; empty without one.</param>
-public sealed record ArchiveContents(int Files, string Root);
+public sealed record ArchiveContents(int Files, string Root)
+{
+    /// <summary>
+    /// What is taken off every path: the folder that archives of releases and commits are packed in, known by the repository's name in it or by a version or
+    /// commit at its end. Another folder that everything is in, such as "src", is part of the repository.
+    /// </summary>
+    public string Wrapper(string repository)
+    {
+        var folder = Root.TrimEnd('/');
+        var dash = folder.LastIndexOf('-');
+        var isVersioned = dash > 0 && dash + 1 < folder.Length && folder[(dash + 1)..].TrimStart('v').All(c => char.IsAsciiHexDigitLower(c) || c == '.');
+        return folder.Length > 0 && (isVersioned || folder.Contains(repository, StringComparison.OrdinalIgnoreCase)) ? Root : "";
+    }
+}
 
 /// <summary>A regular file of an archive.</summary>
 /// <param name="Index">Its place among the files.</param>

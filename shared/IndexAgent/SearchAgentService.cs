@@ -29,7 +29,7 @@ public sealed class SearchAgentService(SearchAgentStore store, ObjectiveService 
         var (parameters, genome) = Split(given.Parameters, Genome.Default);
         var objective = await objectives.GetAsync(RepositoryOf(parameters), StandardSeed, cancellationToken);
         parameters["corpus"] = objective.Corpus;
-        var now = time.GetUtcNow();
+        var now = time.GetStorableNow();
         var agent = new SearchAgent(
             NewId("agent-"), given.Name!, given.Language ?? "python", given.Capabilities ?? StandardCapabilities, parameters.ToJsonString(), genome, objective.FitnessOf(genome), 0,
             null, [], "active", now, now);
@@ -59,7 +59,7 @@ public sealed class SearchAgentService(SearchAgentStore store, ObjectiveService 
                 Genome = genome,
                 Fitness = change.Parameters is null ? agent.Fitness : objective.FitnessOf(genome),
                 Status = change.Status ?? agent.Status,
-                UpdatedAt = time.GetUtcNow(),
+                UpdatedAt = time.GetStorableNow(),
             };
             if (await store.UpdateAsync(changed, agent.UpdatedAt, cancellationToken))
                 return changed;

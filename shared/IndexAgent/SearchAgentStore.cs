@@ -15,7 +15,10 @@ public sealed record SearchAgent(
     /// <summary>The agent on the wire; its genome is among its parameters.</summary>
     public AgentResponse ToResponse(bool withUpdatedAt = false)
     {
-        var parameters = JsonNode.Parse(Parameters)!.AsObject();
+        var parameters = new JsonObject();
+        // jsonb has an order of its own; the answer to POST shall be that of GET.
+        foreach (var (name, value) in JsonNode.Parse(Parameters)!.AsObject().OrderBy(member => member.Key, StringComparer.Ordinal).ToList())
+            parameters[name] = value?.DeepClone();
         parameters["genome"] = JsonSerializer.SerializeToNode(Genome.ToDictionary(), IndexAgentJson.Default.IReadOnlyDictionaryStringDouble);
         return new AgentResponse(
             Id, Name, new AgentConfig(Name, Language, Capabilities, JsonSerializer.Deserialize(parameters.ToJsonString(), IndexAgentJson.Default.JsonElement)),

@@ -31,6 +31,29 @@ internal sealed class IndexBench
             await using var source = NpgsqlDataSource.Create(database.ConnectionString);
             await IndexAsync(source, configuration, path, bytes, lines);
             await SearchAsync(source, configuration, time);
+            await QualityBench.RunAsync(source, configuration, "corpus");
+            await GrepAsync(path, folder);
+        }
+        finally
+        {
+            services.Dispose();
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    /// <summary>The built-in corpus alone.</summary>
+    public static async Task RunQualityAsync()
+    {
+        var folder = Path.Combine(Path.GetTempPath(), $"functionsregistry-indexbench-{Environment.ProcessId}");
+        Directory.CreateDirectory(folder);
+        using var services = LocalServices.Start(new StackOptions { DataDirectory = folder, Redis = false, Fsync = false }, Console.WriteLine);
+        try
+        {
+            var configuration = new ConfigurationBuilder().AddInMemoryCollection(services.Settings.ToDictionary(pair => pair.Key, pair => pair.Value)).Build();
+            var database = DatabaseOptions.FromConfiguration(configuration, migrateByDefault: true);
+            await new Migrator(database.ConnectionString).MigrateAsync(CancellationToken.None);
+            await using var source = NpgsqlDataSource.Create(database.ConnectionString);
+            await QualityBench.RunAsync(source, configuration, null);
         }
         finally
         {
@@ -72,6 +95,35 @@ internal sealed class IndexBench
         Console.WriteLine($"index {total / 1e6:0} MB, {(double)total / bytes:0.00} times the source");
     }
 
+    // What a user has without an index: the time until the first line, and until the last.
+    private static async Task GrepAsync(string archive, string folder)
+    {
+        var target = Directory.CreateDirectory(Path.Combine(folder, "files")).FullName;
+        foreach (var command in (string[])[$"tar xzf {archive} -C {target}", $"git -C {target} init -q", $"git -C {target} add -A"])
+            await FirstLineAsync(command.Split(' ')[0], command[(command.IndexOf(' ') + 1)..], target);
+        var corpus = new GeneratedCorpus(3);
+        foreach (var (name, file, arguments) in new[] { ("grep -rn", "grep", "-rn "), ("git grep -n", "git", "grep -n ") })
+        {
+            var times = new List<(double First, double All)>();
+            for (var i = 0; i < 10; i++)
+                times.Add(await FirstLineAsync(file, arguments + corpus.Identifier() + (file == "grep" ? " ." : ""), target));
+            Console.WriteLine($"{name}, an identifier: first line {times.Average(one => one.First):0} ms, all {times.Average(one => one.All):0} ms");
+        }
+    }
+
+    private static async Task<(double First, double All)> FirstLineAsync(string file, string arguments, string folder)
+    {
+        var clock = Stopwatch.StartNew();
+        using var process = Process.Start(new ProcessStartInfo(file, arguments) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true })!;
+        var errors = process.StandardError.ReadToEndAsync();
+        await process.StandardOutput.ReadLineAsync();
+        var first = clock.Elapsed.TotalMilliseconds;
+        await process.StandardOutput.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        await errors;
+        return (first, clock.Elapsed.TotalMilliseconds);
+    }
+
     private static async Task SearchAsync(NpgsqlDataSource source, IConfiguration configuration, TimeSpan time)
     {
         await using (var analyze = new NpgsqlCommand("VACUUM (ANALYZE)", await source.OpenConnectionAsync()) { CommandTimeout = 0 })
@@ -99,7 +151,7 @@ internal sealed class IndexBench
     private static async Task LoadAsync(CodeSearch search, string name, Func<string> next, TimeSpan time)
     {
         var texts = Enumerable.Range(0, 2000).Select(_ => next()).ToArray();
-        foreach (var measured in new[] { false, true })
+        foreach (var measured in (bool[])[false, true])
         {
             var times = new List<double>();
             var hits = 0L;

@@ -48,7 +48,7 @@ public sealed class CodeQueryTests
     [InlineData("OR foo", 1, "foo")]
     [InlineData("foo () bar", 5, "foo  bar")]
     [InlineData("/api/v1 agents", 1, "\"/api/v1\" agents")]
-    [InlineData("/(foo/", 2, "\"(foo\"")]
+    [InlineData("/(foo/", 6, "\"(foo\"")]
     [InlineData("/(?=foo)/", 1, "\"(?=foo)\"")]
     [InlineData("lang:pythn x", 6, "lang:python x")]
     [InlineData("sym: x", 1, "x")]
