@@ -117,9 +117,25 @@ public static class Glob
             }
         }
         // Behind the end only what may be nothing can stand.
-        while (g < glob.Length && (glob[g] == '*' || (glob[g] == '/' && g >= 2 && glob[g - 1] == '*' && glob[g - 2] == '*' && IsFolderStart(text, t))))
-            g++;
-        return g == glob.Length;
+        while (g < glob.Length)
+        {
+            var rest = glob[g..];
+            if (rest.StartsWith("**/"))
+            {
+                if (!IsFolderStart(text, t))
+                    return false;
+                g += 3;
+            }
+            else if (rest[0] == '*')
+            {
+                g += rest.StartsWith("**") ? 2 : 1;
+            }
+            else
+            {
+                return false;
+            }
+        }
+        return true;
     }
 
     /// <summary>The glob as a LIKE pattern; wider than the glob where slashes matter.</summary>

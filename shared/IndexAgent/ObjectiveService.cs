@@ -15,13 +15,13 @@ public sealed class ObjectiveService(SearchStore store, CodeSearch search, Built
     private const int HeldOutCount = 40;
     private const int MaxKept = 32;
 
-    // A text of fewer words that tell something, or that shares less of its weight with its symbol's code and path, says nothing that a search could find
-    // the symbol by: it would measure the comment's author, not the genome.
+    // A text of fewer words that tell something, or that shares fewer of them with its symbol's code and path, says nothing that a search could find the
+    // symbol by: it would measure the comment's author, not the genome.
     private const int LeastWords = 3;
-    private const float LeastShared = 0.4f;
+    private const double LeastShared = 0.4;
 
     // Candidates come from two searches: as the default ranks, and by code alone. What neither finds is out of any genome's reach.
-    private const int CandidatesPerSearch = 100;
+    private const int CandidatesPerSearch = 64;
     private static readonly Genome s_codeOnly = new([1, 0, 0, 0, 0.2, 0.5, 0, 0, 0, 0, 0, 0]);
 
     private readonly ConcurrentDictionary<(long Generation, long Seed), Lazy<Task<Objective>>> _kept = new();
@@ -55,7 +55,7 @@ public sealed class ObjectiveService(SearchStore store, CodeSearch search, Built
     private async Task<Objective> MakeAsync(string corpus, long generation, long seed)
     {
         const int Wanted = QueryCount + HeldOutCount;
-        var known = await store.ListAnswersAsync(generation, seed, 8 * Wanted, CancellationToken.None);
+        var known = (await store.ListAnswersAsync(generation, seed, 8 * Wanted, CancellationToken.None)).Where(CanBeFound).ToList();
         var found = new List<ObjectiveQuery>(Wanted);
         for (var from = 0; from < known.Count && found.Count < Wanted; from += Wanted)
         {
@@ -73,8 +73,6 @@ public sealed class ObjectiveService(SearchStore store, CodeSearch search, Built
     {
         // Only its words: the text is prose, not a query.
         var words = CodeWords.IdentifiersOf(known.Text).Take(CodeQueryParser.MaxWords).ToList();
-        if (words.Count(word => !CodeWords.IsFrequent(word)) < LeastWords)
-            return null;
         QueryNode root = words.Count == 1 ? new WordNode(words[0]) : new AllOf([.. words.Select(word => new WordNode(word))]);
         var plan = new QueryPlan(new CodeQuery(root, words));
         var scope = new SearchScope([corpus], null, [], CandidatesPerSearch, 0, new HiddenField(known.SegmentId, known.Section, known.IsName), MatchMode.Relaxed);
@@ -85,6 +83,15 @@ public sealed class ObjectiveService(SearchStore store, CodeSearch search, Built
         for (var i = 0; i < candidates.Count; i++)
             candidates[i].Features.CopyTo(features, i * Genome.Length);
         var answer = candidates.FindIndex(section => section.Segment.Id == known.SegmentId && section.Section == known.Section);
+        // Shared words that everything has do not lead to the symbol either.
         return answer < 0 || candidates[answer].Features[(int)RankingFeature.Coverage] < LeastShared ? null : new ObjectiveQuery(known.Text, answer, plan.Applicable, features);
+    }
+
+    private static bool CanBeFound(KnownAnswer known)
+    {
+        var asked = CodeWords.IdentifiersOf(known.Text).Where(word => !CodeWords.IsFrequent(word)).SelectMany(word => CodeWords.StemsOf(word)).Distinct().ToList();
+        var shown = known.IsName ? known.Content.Replace(known.Symbol, "", StringComparison.Ordinal) : TextMatcher.WithoutComments(known.Content, known.Language);
+        var has = CodeWords.StemsOf(shown).Concat(CodeWords.StemsOf(known.Path)).ToHashSet();
+        return asked.Count >= LeastWords && asked.Count(has.Contains) >= LeastShared * asked.Count;
     }
 }

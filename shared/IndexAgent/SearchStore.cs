@@ -17,7 +17,8 @@ internal sealed record FoundPostings(
 
 /// <summary>A text that says what a symbol is, for asking the index about it.</summary>
 /// <param name="IsName">The text is the symbol's own name (a test's); otherwise its documentation comment.</param>
-internal sealed record KnownAnswer(long SegmentId, int Section, string Text, bool IsName);
+/// <param name="Content">The whole section.</param>
+internal sealed record KnownAnswer(long SegmentId, int Section, string Text, bool IsName, string Path, Language Language, string Symbol, string Content);
 
 /// <summary>Reads of the index. Searching takes two round trips: terms, then the texts of the best sections.</summary>
 public sealed class SearchStore(NpgsqlDataSource database)
@@ -156,7 +157,7 @@ public sealed class SearchStore(NpgsqlDataSource database)
     internal async Task<List<KnownAnswer>> ListAnswersAsync(long generation, long seed, int limit, CancellationToken cancellationToken)
     {
         await using var command = database.CreateCommand("""
-            SELECT t.segment_id, t.number, CASE WHEN f.role = 1 THEN t.symbol ELSE t.doc END, f.role = 1
+            SELECT t.segment_id, t.number, CASE WHEN f.role = 1 THEN t.symbol ELSE t.doc END, f.role = 1, f.path, f.language, t.symbol, t.text
             FROM indexagent.segments s
             JOIN indexagent.files f ON f.segment_id = s.id
             JOIN indexagent.sections t ON t.segment_id = s.id AND t.file = f.number
@@ -170,7 +171,8 @@ public sealed class SearchStore(NpgsqlDataSource database)
         var found = new List<KnownAnswer>();
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         while (await reader.ReadAsync(cancellationToken))
-            found.Add(new KnownAnswer(reader.GetInt64(0), reader.GetInt32(1), reader.GetString(2), reader.GetBoolean(3)));
+            found.Add(new KnownAnswer(
+                reader.GetInt64(0), reader.GetInt32(1), reader.GetString(2), reader.GetBoolean(3), reader.GetString(4), Language.Find(reader.GetString(5))!, reader.GetString(6), reader.GetString(7)));
         return found;
     }
 
