@@ -55,9 +55,9 @@ public sealed class WorkerTests(TestServices services)
         var second = (await store.PollAsync(fast, 5, 5, Later, CancellationToken.None)).Activities.ShouldHaveSingleItem();
         (second.Name, second.Input, second.Attempt).ShouldBe(("gate", "1", 1));
 
-        await store.CompleteActivityAsync(first, new ActivityResult("\"slow\"", null), false, 0, Later, CancellationToken.None);
-        await store.CompleteActivityAsync(second, new ActivityResult("\"fast\"", null), false, 0, Later, CancellationToken.None);
-        await store.CompleteActivityAsync(second, new ActivityResult("\"again\"", null), false, 0, Later, CancellationToken.None);
+        await store.CompleteActivityAsync(first, new ActivityResult("\"slow\"", null), null, 0, Later, CancellationToken.None);
+        await store.CompleteActivityAsync(second, new ActivityResult("\"fast\"", null), null, 0, Later, CancellationToken.None);
+        await store.CompleteActivityAsync(second, new ActivityResult("\"again\"", null), null, 0, Later, CancellationToken.None);
 
         (await hub.ScalarAsync<string>("SELECT string_agg(payload, ',') FROM durable.messages")).ShouldBe("\"fast\"");
         // And the schema itself refuses a second result.
