@@ -2,6 +2,7 @@ using FunctionsRegistry.Blobs;
 using FunctionsRegistry.Functions.Airflow;
 using FunctionsRegistry.Functions.DataRegistry;
 using FunctionsRegistry.Functions.Http;
+using FunctionsRegistry.Functions.IndexAgent;
 using FunctionsRegistry.Functions.Marketplace;
 using FunctionsRegistry.Functions.ModelRegistry;
 using FunctionsRegistry.Functions.Platform;
@@ -25,6 +26,7 @@ public static class RegistryServices
         builder.Services.AddAirflow(builder.Configuration);
         builder.Services.AddDataRegistry(builder.Configuration);
         builder.Services.AddModelRegistry(builder.Configuration);
+        builder.Services.AddIndexAgent(builder.Configuration);
     }
 
     private static void AddMiddleware(FunctionsApplicationBuilder builder)

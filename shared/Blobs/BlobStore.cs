@@ -23,6 +23,9 @@ public static class BlobContainers
 
     /// <summary>MLflow's artifacts.</summary>
     public const string Artifacts = "artifacts";
+
+    /// <summary>Archives of repositories to index.</summary>
+    public const string Repositories = "repositories";
 }
 
 /// <summary>Where blobs are.</summary>
@@ -129,6 +132,14 @@ public sealed class BlobStore(BlobOptions options, TimeProvider time)
 
     // All ids of a blob must have the same length.
     private static string BlockId(int block) => Convert.ToBase64String(System.Text.Encoding.ASCII.GetBytes($"part-{block:00000}"));
+
+    /// <summary>A blob's content as a forward-only stream, fetched in blocks of 4 MB as it is read.</summary>
+    /// <exception cref="RequestFailedException">There is none.</exception>
+    public async Task<Stream> OpenReadAsync(string container, string name, CancellationToken cancellationToken)
+    {
+        var client = await GetContainerAsync(container, cancellationToken);
+        return await client.GetBlobClient(name).OpenReadAsync(new BlobOpenReadOptions(allowModifications: false) { BufferSize = 4 << 20 }, cancellationToken);
+    }
 
     /// <summary>Deletes a blob; no error when there is none.</summary>
     public async Task DeleteAsync(string container, string name, CancellationToken cancellationToken)

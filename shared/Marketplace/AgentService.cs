@@ -28,7 +28,8 @@ public sealed partial class AgentService(AgentStore agents, BlobStore blobs, Mar
     {
         var id = Guid.CreateVersion7(time.GetUtcNow());
         var blobName = $"agents/{id:N}.tar.gz";
-        await using var intake = new TarballIntake(tarball, options.MaxTarballBytes, new ArchiveLimits(), cancellationToken);
+        await using var intake = new TarballIntake<PackageIdentity>(
+            tarball, options.MaxTarballBytes, (stream, token) => PackageArchive.InspectAsync(stream, new ArchiveLimits(), token), cancellationToken);
         try
         {
             await blobs.UploadAsync(BlobContainers.Packages, blobName, intake, "application/gzip", cancellationToken);

@@ -3,14 +3,16 @@ using System.Text;
 
 namespace FunctionsRegistry.Marketplace;
 
-/// <summary>A regular file or a directory of an archive; nothing else gets through.</summary>
-internal readonly record struct TarEntry(string Path, bool IsDirectory, long SizeBytes);
+/// <summary>A regular file or a directory of an archive, or a link where those are reported; nothing else gets through.</summary>
+/// <param name="LinkTarget">Where a link points; null otherwise.</param>
+internal readonly record struct TarEntry(string Path, bool IsDirectory, long SizeBytes, string? LinkTarget = null);
 
 /// <summary>
 /// Reads ustar, pax and GNU headers from a stream that may hold anything. Our own, because the framework's reader takes extended headers of any
 /// size into memory and follows what we refuse: links, devices, sparse files.
 /// </summary>
-internal sealed class TarReader(Stream stream, int maxEntries, Action<ReadOnlySpan<byte>> onBytes)
+/// <param name="reportsLinks">Links are entries without content, for a caller that judges their targets; otherwise they are refused.</param>
+internal sealed class TarReader(Stream stream, int maxEntries, Action<ReadOnlySpan<byte>> onBytes, bool reportsLinks = false)
 {
     private const int BlockSize = 512;
     private const int MaxExtendedHeaderBytes = 64 << 10;
@@ -32,6 +34,7 @@ internal sealed class TarReader(Stream stream, int maxEntries, Action<ReadOnlySp
     {
         string? longPath = null;
         long? longSize = null;
+        string? longTarget = null;
         for (var extended = 0; !_ended; extended++)
         {
             await SkipAsync(cancellationToken);
@@ -40,7 +43,7 @@ internal sealed class TarReader(Stream stream, int maxEntries, Action<ReadOnlySp
             _started = true;
             if (_block.AsSpan().IndexOfAnyExcept((byte)0) < 0)
             {
-                if (longPath is not null || longSize is not null)
+                if (longPath is not null || longSize is not null || longTarget is not null)
                     throw PackageArchive.Wrong("ends with a header that belongs to no entry");
                 await DrainAsync(cancellationToken);
                 break;
@@ -53,16 +56,23 @@ internal sealed class TarReader(Stream stream, int maxEntries, Action<ReadOnlySp
             switch (header.Kind)
             {
                 case 'x':
-                    (longPath, longSize) = ReadPax(await ReadContentAsync(MaxExtendedHeaderBytes, cancellationToken), longPath, longSize);
+                    (longPath, longSize, longTarget) = ReadPax(await ReadContentAsync(MaxExtendedHeaderBytes, cancellationToken), longPath, longSize, longTarget);
                     continue;
                 case 'g':
                     // A global header may name a commit; a path for all entries makes no sense.
-                    if (ReadPax(await ReadContentAsync(MaxExtendedHeaderBytes, cancellationToken), null, null) is not (null, null))
+                    if (ReadPax(await ReadContentAsync(MaxExtendedHeaderBytes, cancellationToken), null, null, null) is not (null, null, null))
                         throw PackageArchive.Wrong("has a global header that names a path or a size");
                     continue;
                 case 'L':
                     longPath = Text(await ReadContentAsync(MaxExtendedHeaderBytes, cancellationToken));
                     continue;
+                case 'K' when reportsLinks:
+                    longTarget = Text(await ReadContentAsync(MaxExtendedHeaderBytes, cancellationToken));
+                    continue;
+                case '1' or '2' when reportsLinks && _unread == 0 && longSize is null or 0:
+                    if (++_entries > maxEntries)
+                        throw PackageArchive.Wrong($"more than {maxEntries} entries");
+                    return new TarEntry(longPath ?? header.Path, false, 0, longTarget ?? Text(_block.AsSpan(157, 100)));
                 case '0' or '\0' or '5':
                     if (longSize is { } size)
                         (_unread, _padding) = (size, (BlockSize - (size % BlockSize)) % BlockSize);
@@ -110,7 +120,7 @@ internal sealed class TarReader(Stream stream, int maxEntries, Action<ReadOnlySp
         return ((char)_block[156], path, ReadNumber(_block.AsSpan(124, 12)));
     }
 
-    private static (string? Path, long? Size) ReadPax(byte[] records, string? path, long? size)
+    private static (string? Path, long? Size, string? Target) ReadPax(byte[] records, string? path, long? size, string? target)
     {
         // Each record: "<length> <key>=<value>\n", the length counting all of it.
         var rest = records.AsSpan();
@@ -127,6 +137,8 @@ internal sealed class TarReader(Stream stream, int maxEntries, Action<ReadOnlySp
             var value = record[(equals + 1)..];
             if (record[..equals].SequenceEqual("path"u8))
                 path = Encoding.UTF8.GetString(value);
+            else if (record[..equals].SequenceEqual("linkpath"u8))
+                target = Encoding.UTF8.GetString(value);
             else if (record[..equals].SequenceEqual("size"u8))
                 size = long.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number <= MaxEntryBytes
                     ? number
@@ -135,7 +147,7 @@ internal sealed class TarReader(Stream stream, int maxEntries, Action<ReadOnlySp
                 throw PackageArchive.Wrong("has a sparse file");
             rest = rest[length..];
         }
-        return (path, size);
+        return (path, size, target);
     }
 
     private static long ReadNumber(ReadOnlySpan<byte> field)

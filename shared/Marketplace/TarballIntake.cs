@@ -8,19 +8,20 @@ namespace FunctionsRegistry.Marketplace;
 /// A read-once stream that hashes and inspects what passes through to the blob upload: three readers of one upload in bounded memory.
 /// A fault found by the inspection ends the upload at once.
 /// </summary>
-internal sealed class TarballIntake : Stream
+/// <typeparam name="T">What the inspection finds out.</typeparam>
+internal sealed class TarballIntake<T> : Stream
 {
     private readonly Stream _source;
     private readonly long _limitBytes;
     private readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
     private readonly Pipe _pipe = new(new PipeOptions(pauseWriterThreshold: 1 << 20, resumeWriterThreshold: 1 << 19));
-    private readonly Task<PackageIdentity> _inspection;
+    private readonly Task<T> _inspection;
 
-    public TarballIntake(Stream source, long limitBytes, ArchiveLimits limits, CancellationToken cancellationToken)
+    public TarballIntake(Stream source, long limitBytes, Func<Stream, CancellationToken, Task<T>> inspect, CancellationToken cancellationToken)
     {
         _source = source;
         _limitBytes = limitBytes;
-        _inspection = InspectAsync(limits, cancellationToken);
+        _inspection = InspectAsync(inspect, cancellationToken);
     }
 
     public long BytesRead { get; private set; }
@@ -36,10 +37,10 @@ internal sealed class TarballIntake : Stream
     public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
 
     /// <summary>After the source was read to its end: what it was.</summary>
-    public async Task<(string Sha256, PackageIdentity Identity)> FinishAsync()
+    public async Task<(string Sha256, T Found)> FinishAsync()
     {
-        var identity = await _inspection;
-        return (Convert.ToHexStringLower(_hash.GetHashAndReset()), identity);
+        var found = await _inspection;
+        return (Convert.ToHexStringLower(_hash.GetHashAndReset()), found);
     }
 
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
@@ -85,13 +86,13 @@ internal sealed class TarballIntake : Stream
         _hash.Dispose();
     }
 
-    private async Task<PackageIdentity> InspectAsync(ArchiveLimits limits, CancellationToken cancellationToken)
+    private async Task<T> InspectAsync(Func<Stream, CancellationToken, Task<T>> inspect, CancellationToken cancellationToken)
     {
         // Off the reader's stack: the first read of the pipe would otherwise run inside the constructor.
         await Task.Yield();
         try
         {
-            return await PackageArchive.InspectAsync(_pipe.Reader.AsStream(leaveOpen: true), limits, cancellationToken);
+            return await inspect(_pipe.Reader.AsStream(leaveOpen: true), cancellationToken);
         }
         finally
         {

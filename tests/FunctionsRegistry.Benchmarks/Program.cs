@@ -1,7 +1,7 @@
 using FunctionsRegistry.Benchmarks;
 
 // dotnet run -c Release --project tests/FunctionsRegistry.Benchmarks -- [agents] [seconds]
-// or -- durable [seconds] | airflow [runs] | dhg [conversations] [seconds] | mlflow [seconds]
+// or -- durable [seconds] | airflow [runs] | dhg [conversations] [seconds] | mlflow [seconds] | index [files] [seconds] | index-quality
 int Number(int index, int otherwise) => args.Length > index ? int.Parse(args[index]) : otherwise;
 TimeSpan Seconds(int index, int otherwise) => TimeSpan.FromSeconds(Number(index, otherwise));
 switch (args)
@@ -27,6 +27,12 @@ switch (args)
     case ["mlflow", ..]:
         await using (var mlflow = await MlflowBench.StartAsync())
             await mlflow.RunAsync(Seconds(1, 5));
+        break;
+    case ["index", ..]:
+        await IndexBench.RunAsync(Number(1, 20_000), Seconds(2, 10));
+        break;
+    case ["index-quality"]:
+        await IndexBench.RunQualityAsync();
         break;
     default:
         await using (var bench = await MarketplaceBench.StartAsync())
