@@ -1,9 +1,9 @@
 using System.Diagnostics;
-using FunctionsRegistry.TestWorker;
 using FunctionsRegistry.LocalRuntime;
 using FunctionsRegistry.LocalStack;
 using FunctionsRegistry.Tests.LocalRuntime;
 using FunctionsRegistry.Tests.Support;
+using FunctionsRegistry.TestWorker;
 using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
 
