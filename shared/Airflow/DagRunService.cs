@@ -27,11 +27,11 @@ public sealed partial class DagRunService(DagStore dags, DagRunStore runs, DagCa
         string dagId, string? runId, DateTimeOffset? logicalAt, string conf, string? note, CancellationToken cancellationToken)
     {
         if (runId is not null && !RunIdForm().IsMatch(runId))
-            throw Invalid("dag_run_id", "must be 1 to 250 letters, digits and _ . ~ : + -");
+            throw AirflowErrors.BadMember("dag_run_id", "must be 1 to 250 letters, digits and _ . ~ : + -");
         if (conf.Length > MaxConfCharacters)
-            throw Invalid("conf", $"may have at most {MaxConfCharacters} characters");
+            throw AirflowErrors.BadMember("conf", $"may have at most {MaxConfCharacters} characters");
         if (HasTwins(conf))
-            throw Invalid("conf", "has a member twice");
+            throw AirflowErrors.BadMember("conf", "has a member twice");
         var at = logicalAt ?? time.GetUtcNow();
         return (await runs.InsertAsync(new NewDagRun(dagId, runId, at, at, true, conf, note), null, null, cancellationToken))!;
     }
@@ -132,8 +132,6 @@ public sealed partial class DagRunService(DagStore dags, DagRunStore runs, DagCa
             return true;
         }
     }
-
-    private static RegistryException Invalid(string field, string message) => AirflowErrors.BadBody([new FieldError(["body", field], message, "value_error")]);
 
     [GeneratedRegex(@"\A[A-Za-z0-9_.~:+-]{1,250}\z", RegexOptions.CultureInvariant)]
     private static partial Regex RunIdForm();
