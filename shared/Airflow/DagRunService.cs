@@ -71,7 +71,8 @@ public sealed partial class DagRunService(DagStore dags, DagRunStore runs, DagCa
     {
         if (state == RunState.Queued)
             return await ClearAsync(dagId, runId, new ClearSelection([], false, false, false), false, cancellationToken);
-        var (before, after, started) = await runs.SetEndedAsync(dagId, runId, state == RunState.Success, cancellationToken) ?? throw await MissingAsync(dagId, cancellationToken);
+        var (before, after, started) = await runs.SetEndedAsync(dagId, runId, state == RunState.Success, cancellationToken)
+            ?? throw await MissingAsync(dagId, cancellationToken);
         return new RunChange(after, [], started, null, before.State == RunState.Running ? before.Ref : null);
     }
 
