@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using FunctionsRegistry.DurableWorker;
+using FunctionsRegistry.TestWorker;
 using FunctionsRegistry.LocalRuntime;
 using FunctionsRegistry.LocalStack;
 using FunctionsRegistry.Tests.LocalRuntime;
@@ -228,7 +228,7 @@ public sealed class FaultTests(TestServices services)
         {
             string[] own = ["--Local:Stack=false", "--Local:Port=0", "--Local:ContractPorts=false", $"--Effects={_connection.ConnectionString}", "--Logging:LogLevel:Default=Error"];
             return Process.Start(new ProcessStartInfo(
-                "dotnet", ["exec", Path.Combine(AppContext.BaseDirectory, "FunctionsRegistry.DurableWorker.dll"), .. own, .. Settings]))!;
+                "dotnet", ["exec", Path.Combine(AppContext.BaseDirectory, "FunctionsRegistry.TestWorker.dll"), .. own, .. Settings]))!;
         }
 
         public static void Stop(Process worker)

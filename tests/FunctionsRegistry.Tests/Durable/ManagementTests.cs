@@ -202,6 +202,45 @@ public sealed class ManagementTests(ManagementApp hub) : IClassFixture<Managemen
         outcomes.Count(won => won).ShouldBe(1);
     }
 
+    [Fact]
+    public async Task Rewind_tries_what_failed_again_and_keeps_what_succeeded()
+    {
+        Functions.Broken = true;
+        var id = (await _app.RunAsync(nameof(Functions.breaks), "rewind")).InstanceId;
+        (await _client.GetInstanceAsync(id))!.RuntimeStatus.ShouldBe(OrchestrationRuntimeStatus.Failed);
+
+        Functions.Broken = false;
+        (await SendAsync(HttpMethod.Post, $"/instances/{id}/rewind?reason=mended")).Status.ShouldBe(202);
+
+        (await _client.EndOfAsync(id)).ReadOutputAs<int[]>().ShouldBe([1, 3, 10, 20, 30, 5]);
+        Functions.Calls[id + 1].ShouldBe(1);
+        Functions.Calls[id + 10].ShouldBe(1);
+        // One was caught by the orchestrator, which acted on it: that one stays.
+        Functions.Calls[id + 2].ShouldBe(1);
+        Functions.Calls[id + 20].ShouldBe(2);
+        (await _client.EndOfAsync(id + "-child")).RuntimeStatus.ShouldBe(OrchestrationRuntimeStatus.Completed);
+
+        await Should.ThrowAsync<InvalidOperationException>(() => _client.RewindInstanceAsync(id, "again"));
+        await Should.ThrowAsync<ArgumentException>(() => _client.RewindInstanceAsync("no-such-instance", ""));
+        (await SendAsync(HttpMethod.Post, $"/instances/{id}/rewind")).Status.ShouldBe(410);
+        (await SendAsync(HttpMethod.Post, "/instances/no-such-instance/rewind")).Status.ShouldBe(404);
+        var busy = await _client.ScheduleNewOrchestrationInstanceAsync(nameof(Functions.two_events));
+        (await SendAsync(HttpMethod.Post, $"/instances/{busy}/rewind")).Status.ShouldBe(400);
+    }
+
+    [Fact]
+    public async Task Rewind_of_an_orchestrator_that_throws_runs_its_mended_code()
+    {
+        Functions.Broken = true;
+        var end = await _app.RunAsync(nameof(Functions.throws_when_broken), "x");
+        await _client.RewindInstanceAsync(end.InstanceId, "not mended");
+        (await _client.EndOfAsync(end.InstanceId)).RuntimeStatus.ShouldBe(OrchestrationRuntimeStatus.Failed);
+
+        Functions.Broken = false;
+        await _client.RewindInstanceAsync(end.InstanceId, "mended");
+        (await _client.EndOfAsync(end.InstanceId)).RuntimeStatus.ShouldBe(OrchestrationRuntimeStatus.Completed);
+    }
+
     [Theory]
     [InlineData("@x", "begins with '@'")]
     [InlineData("a/b", "contains one of")]
@@ -441,6 +480,51 @@ public sealed class ManagementTests(ManagementApp hub) : IClassFixture<Managemen
 
         [Function(nameof(fails))]
         public static void fails([OrchestrationTrigger] TaskOrchestrationContext context) => throw new InvalidOperationException("on purpose");
+
+        public static bool Broken { get; set; }
+
+        public static System.Collections.Concurrent.ConcurrentDictionary<string, int> Calls { get; } = new();
+
+        [Function(nameof(breaks))]
+        public static async Task<int[]> breaks([OrchestrationTrigger] TaskOrchestrationContext context)
+        {
+            var results = new List<int> { await context.CallActivityAsync<int>(nameof(breaking), new Part(context.InstanceId, 1, false)) };
+            try
+            {
+                await context.CallActivityAsync<int>(nameof(breaking), new Part(context.InstanceId, 2, true));
+            }
+            catch (TaskFailedException)
+            {
+                results.Add(await context.CallActivityAsync<int>(nameof(breaking), new Part(context.InstanceId, 3, false)));
+            }
+            results.AddRange(await Task.WhenAll(new[] { 10, 20, 30 }.Select(number =>
+                context.CallActivityAsync<int>(nameof(breaking), new Part(context.InstanceId, number, number >= 20)))));
+            results.Add(await context.CallSubOrchestratorAsync<int>(
+                nameof(breaking_child), context.InstanceId, new SubOrchestrationOptions(instanceId: context.InstanceId + "-child")));
+            return [.. results];
+        }
+
+        [Function(nameof(breaking_child))]
+        public static async Task<int> breaking_child([OrchestrationTrigger] TaskOrchestrationContext context, string instance) =>
+            await context.CallActivityAsync<int>(nameof(breaking), new Part(instance, 5, false));
+
+        public sealed record Part(string Instance, int Number, bool Breaks);
+
+        [Function(nameof(breaking))]
+        public static int breaking([ActivityTrigger] Part call)
+        {
+            Calls.AddOrUpdate(call.Instance + call.Number, 1, (_, count) => count + 1);
+            return call.Breaks && (Broken || call.Number == 2) ? throw new InvalidOperationException("broken") : call.Number;
+        }
+
+        [Function(nameof(throws_when_broken))]
+        public static async Task throws_when_broken([OrchestrationTrigger] TaskOrchestrationContext context)
+        {
+            await context.CallActivityAsync<int>(nameof(add), new[] { 1 });
+            if (Broken)
+                throw new InvalidOperationException("broken");
+            await context.CallActivityAsync<int>(nameof(add), new[] { 2 });
+        }
 
         [Function(nameof(two_events))]
         public static async Task<int> two_events([OrchestrationTrigger] TaskOrchestrationContext context)

@@ -22,6 +22,7 @@ internal static class DurableSetup
         services.AddSingleton<DurableWorker>();
         services.AddHostedService(provider => provider.GetRequiredService<DurableWorker>());
         services.AddSingleton<LocalDurableTaskClient>();
+        services.AddSingleton(provider => ActivatorUtilities.CreateInstance<Rewind>(provider, provider.GetRequiredService<DurableDatabase>().Source));
         services.AddSingleton<ManagementApi>();
     }
 }

@@ -78,7 +78,7 @@ internal sealed partial class DurableWorker
             {
                 var seen = _freeActivities.Seen;
                 var takes = _freeActivities.IsMarked && Id == work.Worker ? 1 : 0;
-                var (turn, next) = await store.CompleteActivityAsync(work, result, begun, takes, Now(), CancellationToken.None);
+                var (turn, next) = await store.CompleteActivityAsync(work, result, begun ? session.Id : null, takes, Now(), CancellationToken.None);
                 NoteRecovery();
                 if (takes > 0 && next.Count == 0)
                     _freeActivities.Clear(seen);
@@ -171,7 +171,7 @@ internal sealed partial class DurableWorker
         await Task.Delay(s_pollInterval, _stopping.Token);
         if (_isSuspicious)
             await FreeForgottenAsync();
-        if (!await session.MaintainAsync(_stopping.Token))
+        if (!await session.MaintainAsync(Now(), _stopping.Token))
             return;
         _waiting.Mark();
         _freeActivities.Mark();

@@ -149,6 +149,17 @@ internal sealed partial class DurableWorker(
         }
     }
 
+    /// <summary>Whether the orchestrator does what a history says.</summary>
+    public async Task<bool> CanReplayAsync(Instance instance, List<HistoryEvent> history)
+    {
+        if (!_orchestrators.TryGetValue(instance.Name, out var function))
+            return false;
+        await using var scope = services.CreateAsyncScope();
+        var replayed = await Task.Run(() => Turn.Run(
+            instance, history, [], history.Count == 0 ? Now() : history[^1].At, context => InvokeAsync(function, scope.ServiceProvider, context), loggers, () => { }));
+        return replayed.Status == OrchestrationRuntimeStatus.Running;
+    }
+
     /// <summary>To the microsecond, as PostgreSQL keeps it: an orchestrator must read the same time in every replay.</summary>
     public DateTime Now()
     {

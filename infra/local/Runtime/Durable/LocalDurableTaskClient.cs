@@ -6,7 +6,7 @@ using System.Text;
 namespace FunctionsRegistry.LocalRuntime.Durable;
 
 /// <summary>The client of the hub in the app's database.</summary>
-internal sealed class LocalDurableTaskClient(ClientStore store, DurableWorker worker, HistoryCache cache, CompletionWatch watch, DurableOptions options)
+internal sealed class LocalDurableTaskClient(ClientStore store, DurableWorker worker, HistoryCache cache, CompletionWatch watch, Rewind rewind, DurableOptions options)
     : DurableTaskClient("durable")
 {
     private static readonly TimeSpan s_askAgainAfter = TimeSpan.FromMilliseconds(500);
@@ -85,6 +85,12 @@ internal sealed class LocalDurableTaskClient(ClientStore store, DurableWorker wo
         if (!restartWithNewInstanceId && !found.IsCompleted)
             throw new InvalidOperationException($"The instance '{instanceId}' is {found.RuntimeStatus}: only one that is over can be restarted under its own id.");
         return await StartAsync(found.Name, found.SerializedInput, restartWithNewInstanceId ? null : instanceId, null, Instance.OverStatuses, cancellation);
+    }
+
+    public override Task RewindInstanceAsync(string instanceId, string reason, CancellationToken cancellation = default)
+    {
+        InstanceIds.Check(instanceId);
+        return rewind.RunAsync(instanceId, reason, cancellation);
     }
 
     public override ValueTask DisposeAsync() => default;

@@ -194,6 +194,11 @@ internal sealed class ManagementApi(LocalDurableTaskClient client, ClientStore s
             kind = EventKind.Suspended;
         else if (Is(action, "resume"))
             kind = EventKind.Resumed;
+        else if (Is(action, "rewind"))
+        {
+            await RewindAsync(http, id);
+            return;
+        }
         else if (Is(action, "restart"))
         {
             await RestartAsync(http, id);
@@ -213,6 +218,20 @@ internal sealed class ManagementApi(LocalDurableTaskClient client, ClientStore s
         var (timeout, interval) = (ReadSeconds(http, "timeout"), ReadSeconds(http, "pollingInterval"));
         var instance = await client.RestartAsync(id, ReadFlag(http.Request.Query, "restartWithNewInstanceId", true), http.RequestAborted);
         await AnswerStartAsync(http, instance, timeout, interval);
+    }
+
+    private async Task RewindAsync(HttpContext http, string id)
+    {
+        var found = InstanceIds.IsValid(id) ? await store.FindAsync(id, false, false, http.RequestAborted) : null;
+        if (found is { RuntimeStatus: OrchestrationRuntimeStatus.Running or OrchestrationRuntimeStatus.Pending or OrchestrationRuntimeStatus.Suspended })
+            throw new ArgumentException($"The instance is {found.RuntimeStatus}: only one that failed can be rewound.");
+        if (found is { RuntimeStatus: OrchestrationRuntimeStatus.Failed })
+            await client.RewindInstanceAsync(id, http.Request.Query["reason"].ToString(), http.RequestAborted);
+        await WriteAsync(
+            http,
+            found is null ? StatusCodes.Status404NotFound
+                : found.RuntimeStatus == OrchestrationRuntimeStatus.Failed ? StatusCodes.Status202Accepted : StatusCodes.Status410Gone,
+            null);
     }
 
     private static Task AnswerSentAsync(HttpContext http, OrchestrationRuntimeStatus? status) => WriteAsync(
@@ -250,6 +269,7 @@ internal sealed class ManagementApi(LocalDurableTaskClient client, ClientStore s
             ["sendEventPostUri"] = $"{instance}/raiseEvent/{{eventName}}?{query}",
             ["terminatePostUri"] = $"{instance}/terminate?reason={{text}}&{query}",
             ["purgeHistoryDeleteUri"] = $"{instance}?{query}",
+            ["rewindPostUri"] = $"{instance}/rewind?reason={{text}}&{query}",
             ["restartPostUri"] = $"{instance}/restart?{query}",
             ["suspendPostUri"] = $"{instance}/suspend?reason={{text}}&{query}",
             ["resumePostUri"] = $"{instance}/resume?reason={{text}}&{query}",

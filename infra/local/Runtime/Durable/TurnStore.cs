@@ -75,17 +75,17 @@ internal sealed class TurnStore(NpgsqlDataSource database, HistoryCache cache)
     }
 
     /// <summary>
-    /// Records an activity's result, unless it has one; where <paramref name="locksInstance"/>, also locks its instance for the turn that follows, and where
+    /// Records an activity's result, unless it has one; for <paramref name="locker"/>, also locks its instance for the turn that follows, and where
     /// <paramref name="takes"/> is not 0, takes as many free activities.
     /// </summary>
     public async Task<(ClaimedTurn? Turn, List<ActivityWork> Activities)> CompleteActivityAsync(
-        ActivityWork work, ActivityResult result, bool locksInstance, int takes, DateTime now, CancellationToken cancellationToken)
+        ActivityWork work, ActivityResult result, Guid? locker, int takes, DateTime now, CancellationToken cancellationToken)
     {
         await using var batch = database.CreateBatch();
-        var cached = locksInstance ? cache.Find(work.InstanceId) : null;
+        var cached = locker is null ? null : cache.Find(work.InstanceId);
         // The instance first, as turns do, or the two could wait for each other.
-        if (locksInstance)
-            AddLock(batch, LockSql, work.InstanceId, work.Worker, cached);
+        if (locker is { } worker)
+            AddLock(batch, LockSql, work.InstanceId, worker, cached);
         batch.Add(
             """
             WITH done AS (DELETE FROM durable.activities WHERE execution = $1 AND task = $2 AND locked_by = $3 RETURNING instance_id)
@@ -93,18 +93,18 @@ internal sealed class TurnStore(NpgsqlDataSource database, HistoryCache cache)
             """,
             Of(work.Execution), Of(work.Task), Of(work.Worker), Of(result.Failure is null ? EventKind.TaskCompleted : EventKind.TaskFailed),
             Of(work.Name), Of(result.Failure is null ? result.Output : Payload.Write(result.Failure)), Of(now));
-        if (locksInstance)
+        if (locker is not null)
             AddLoad(batch, work.InstanceId, now, cached);
         if (takes > 0)
             batch.Add(TakeActivitiesSql, Of(work.Worker), Of(takes));
         await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
         var turn = default(ClaimedTurn);
         var activities = new List<ActivityWork>();
-        if (locksInstance)
+        if (locker is { } me)
         {
             var locked = await ReadLockAsync(reader, work.InstanceId, cached, cancellationToken);
             await reader.NextResultAsync(cancellationToken);
-            turn = await ReadLoadAsync(reader, work.Worker, locked, cached, cancellationToken);
+            turn = await ReadLoadAsync(reader, me, locked, cached, cancellationToken);
             await reader.NextResultAsync(cancellationToken);
         }
         if (takes > 0)
@@ -204,6 +204,20 @@ internal sealed class TurnStore(NpgsqlDataSource database, HistoryCache cache)
         await using var batch = database.CreateBatch();
         batch.Add("UPDATE durable.instances SET locked_by = NULL WHERE instance_id = $1 AND locked_by = $2", Of(instanceId), Of(worker));
         await batch.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    /// <summary>An instance as a turn sees it, without a lock; null when there is none.</summary>
+    public async Task<Instance?> FindAsync(string instanceId, CancellationToken cancellationToken)
+    {
+        await using var batch = database.CreateBatch();
+        batch.Add(
+            """
+            SELECT execution, name, status, turns, attempts, input, parent_id, parent_name, parent_execution, parent_task, created_at
+            FROM durable.instances WHERE instance_id = $1
+            """,
+            Of(instanceId));
+        await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
+        return await ReadLockAsync(reader, instanceId, null, cancellationToken);
     }
 
     /// <summary>What a worker has locked.</summary>

@@ -49,27 +49,31 @@ internal sealed partial class WorkerSession(NpgsqlDataSource database, DurableOp
     }
 
     /// <summary>Renews the lease when it is time, and frees what dead workers had locked; returns whether there was any.</summary>
-    public async Task<bool> MaintainAsync(CancellationToken cancellationToken)
+    public async Task<bool> MaintainAsync(DateTime now, CancellationToken cancellationToken)
     {
         if (System.Diagnostics.Stopwatch.GetElapsedTime(_renewed) > TimeSpan.FromSeconds(options.LeaseSeconds / 4.0))
             await RenewAsync(cancellationToken);
         await using var command = database.CreateCommand(
             $"""
             WITH dead AS (DELETE FROM durable.workers WHERE worker_id <> $1 AND {IsDead} RETURNING worker_id),
+            alive AS (SELECT worker_id FROM durable.workers EXCEPT SELECT worker_id FROM dead),
             turns AS (
                 UPDATE durable.instances SET locked_by = NULL
-                WHERE locked_by IN (SELECT worker_id FROM dead) AND instance_id IN (SELECT instance_id FROM durable.messages) RETURNING 1),
-            work AS (UPDATE durable.activities SET locked_by = NULL WHERE locked_by IN (SELECT worker_id FROM dead) RETURNING 1)
+                WHERE locked_by NOT IN (SELECT worker_id FROM alive) AND instance_id IN (SELECT instance_id FROM durable.messages WHERE due_at <= $2)
+                RETURNING 1),
+            work AS (UPDATE durable.activities SET locked_by = NULL WHERE locked_by NOT IN (SELECT worker_id FROM alive) RETURNING 1)
             SELECT (SELECT count(*) FROM dead), (SELECT count(*) FROM turns), (SELECT count(*) FROM work), (SELECT count(*) FROM durable.workers)
             """);
         command.Parameters.Add(DurableSql.Of(Id));
+        command.Parameters.Add(DurableSql.Of(now));
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         await reader.ReadAsync(cancellationToken);
-        var dead = reader.GetInt64(0);
+        var (dead, turns, activities) = (reader.GetInt64(0), reader.GetInt64(1), reader.GetInt64(2));
         HasOthers = reader.GetInt64(3) - dead > 1;
-        if (dead > 0)
-            LogDead(dead, reader.GetInt64(1), reader.GetInt64(2));
-        return dead > 0;
+        if (dead + turns + activities == 0)
+            return false;
+        LogDead(dead, turns, activities);
+        return true;
     }
 
     /// <summary>Gives everything back and leaves.</summary>

@@ -31,8 +31,9 @@ internal sealed class LocalFunction : FunctionDefinition
             throw new LocalHostException($"{name}: a function has exactly one trigger, {EntryPoint} has {triggers.Count}.");
         IsOrchestrator = triggers[0] is OrchestrationTriggerAttribute;
         IsActivity = triggers[0] is ActivityTriggerAttribute;
-        if (triggers[0] is OrchestrationTriggerAttribute { Orchestration: { } other } && other != name || triggers[0] is ActivityTriggerAttribute { Activity: { } name2 } && name2 != name)
-            throw new LocalHostException($"{name}: the trigger of {EntryPoint} names another function; leave its name away.");
+        if (triggers[0] is OrchestrationTriggerAttribute { Orchestration: { } orchestration } && orchestration != name
+            || triggers[0] is ActivityTriggerAttribute { Activity: { } activity } && activity != name)
+            throw new LocalHostException($"{name}: the trigger of {EntryPoint} gives it another name; leave that away.");
         if (Http is not null)
             OutputBindings = OutputBindings.Add("$return", new LocalBinding("$return", "http", BindingDirection.Out));
         Route = routeOverride ?? (Http?.Route is { Length: > 0 } route ? route : name);

@@ -180,6 +180,11 @@ public abstract class DurableTaskClient(string name) : IAsyncDisposable
     public virtual Task<string> RestartAsync(string instanceId, bool restartWithNewInstanceId = false, CancellationToken cancellation = default) =>
         throw new NotSupportedException();
 
+    /// <summary>Lets an instance that failed go on where it failed: what failed is tried again, what succeeded is kept.</summary>
+    /// <exception cref="ArgumentException">There is no such instance.</exception>
+    /// <exception cref="InvalidOperationException">It has not failed, or cannot go on.</exception>
+    public virtual Task RewindInstanceAsync(string instanceId, string reason, CancellationToken cancellation = default) => throw new NotSupportedException();
+
     /// <inheritdoc/>
     public abstract ValueTask DisposeAsync();
 }

@@ -1,6 +1,6 @@
 using Npgsql;
 
-namespace FunctionsRegistry.DurableWorker;
+namespace FunctionsRegistry.TestWorker;
 
 /// <summary>Orchestrations whose activities leave a row in the table effects each time they run.</summary>
 public sealed class EffectFunctions(NpgsqlDataSource database)
