@@ -77,7 +77,8 @@ public static class DagRunOrchestrator
     // Every try of one task. Between tries, and while the task waits for a time or a slot, it holds no worker.
     private static async Task<TryOutcome> RunTaskAsync(TaskOrchestrationContext context, DagRunRef run, RunTask task)
     {
-        var attempt = new TaskTry(run, task.Id, task.TryNumber + 1);
+        // A try that an earlier orchestration began and did not end goes on.
+        var attempt = new TaskTry(run, task.Id, task.State is TaskState.Running or TaskState.Deferred ? task.TryNumber : task.TryNumber + 1);
         var retryDelay = task.RetryDelaySeconds;
         var pollSeconds = 1;
         while (true)

@@ -68,7 +68,7 @@ public static class AirflowErrors
     /// <summary>400 of a query parameter.</summary>
     public static RegistryException BadParameter(string name, string mustBe) => CommonErrors.InvalidParameter(name, mustBe);
 
-    /// <summary>400 with every wrong member of the body.</summary>
-    public static RegistryException BadBody(IReadOnlyList<FieldError> fields) =>
-        new(ErrorKind.Validation, "Invalid request body: " + string.Join("; ", fields.Select(field => $"{string.Join('.', field.Location.Skip(1))} {field.Message}")), fields);
+    /// <summary>400 of a member of the body.</summary>
+    public static RegistryException BadMember(string name, string message) =>
+        new(ErrorKind.Validation, "Validation failed", [new FieldError(["body", name], message, "value_error")]);
 }

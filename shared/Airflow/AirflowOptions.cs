@@ -19,12 +19,13 @@ public sealed record AirflowOptions(string? Username, string? Password, IReadOnl
         var (username, password) = (configuration["AIRFLOW_USERNAME"], configuration["AIRFLOW_PASSWORD"]);
         if (string.IsNullOrEmpty(username) != string.IsNullOrEmpty(password))
             throw new InvalidOperationException("AIRFLOW_USERNAME and AIRFLOW_PASSWORD must be set together.");
+        var networks = (configuration["Airflow:AllowedPrivateNetworks"] ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
         var standard = isLocal ? "airflow" : null;
         return new AirflowOptions(
             string.IsNullOrEmpty(username) ? standard : username,
             string.IsNullOrEmpty(password) ? standard : password,
             configuration["Airflow:DagDirectory"] is { Length: > 0 } more ? [ownDagDirectory, more] : [ownDagDirectory],
-            [.. (configuration["Airflow:AllowedPrivateNetworks"] ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select(ParseNetwork)]);
+            [.. networks.Select(ParseNetwork)]);
     }
 
     private static IPNetwork ParseNetwork(string text) =>

@@ -16,7 +16,8 @@ public sealed class CronSchedule
     };
 
     // Back from a time, look for the last firing in ever longer stretches: most schedules fire within the first.
-    private static readonly TimeSpan[] s_stretches = [TimeSpan.FromHours(1), TimeSpan.FromDays(1), TimeSpan.FromDays(32), TimeSpan.FromDays(367), TimeSpan.FromDays(9 * 366)];
+    private static readonly TimeSpan[] s_stretches =
+        [TimeSpan.FromHours(1), TimeSpan.FromDays(1), TimeSpan.FromDays(32), TimeSpan.FromDays(367), TimeSpan.FromDays(9 * 366)];
     private readonly CrontabSchedule[] _any;
 
     private CronSchedule(string text, CrontabSchedule[] any) => (Text, _any) = (text, any);

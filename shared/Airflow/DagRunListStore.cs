@@ -44,18 +44,38 @@ public sealed class DagRunListStore(NpgsqlDataSource database)
     /// <summary>A page, and how many there are: exact, but with a filter by date at least that many.</summary>
     public async Task<(IReadOnlyList<DagRun> Runs, long Total)> ListAsync(DagRunFilter filter, CancellationToken cancellationToken)
     {
+        if (IsOrderedByItsDates(filter))
+            return await ReadAsync(CountCommand(filter), MergeCommand(filter), cancellationToken);
+        // Few rows are sorted; among many, a walk in order meets enough of them soon. How many there are must be known first.
+        var (_, total) = await ReadAsync(CountCommand(filter), null, cancellationToken);
+        var page = total < filter.Offset + filter.Limit + CountedAhead ? SortCommand(filter) : MergeCommand(filter);
+        return ((await ReadAsync(null, page, cancellationToken)).Runs, total);
+    }
+
+    private async Task<(IReadOnlyList<DagRun> Runs, long Total)> ReadAsync(NpgsqlBatchCommand? count, NpgsqlBatchCommand? page, CancellationToken cancellationToken)
+    {
         await using var batch = database.CreateBatch();
-        batch.BatchCommands.Add(CountCommand(filter));
-        batch.BatchCommands.Add(PageCommand(filter));
+        foreach (var command in new[] { count, page }.OfType<NpgsqlBatchCommand>())
+            batch.BatchCommands.Add(command);
         await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
-        await reader.ReadAsync(cancellationToken);
-        var total = reader.GetInt64(0);
-        await reader.NextResultAsync(cancellationToken);
+        var total = 0L;
+        if (count is not null && await reader.ReadAsync(cancellationToken))
+            total = reader.GetInt64(0);
         var runs = new List<DagRun>();
-        while (await reader.ReadAsync(cancellationToken))
-            runs.Add(DagRunStore.Read(reader));
+        if (page is not null && (count is null || await reader.NextResultAsync(cancellationToken)))
+            while (await reader.ReadAsync(cancellationToken))
+                runs.Add(DagRunStore.Read(reader));
         return (runs, total);
     }
+
+    // Then one index has the filter and the order.
+    private static bool IsOrderedByItsDates(DagRunFilter filter) => s_orders[filter.OrderBy] switch
+    {
+        "logical_at" => filter is { Started.IsSet: false, Ended.IsSet: false, Updated.IsSet: false },
+        "started_at" => filter is { Logical.IsSet: false, Ended.IsSet: false, Updated.IsSet: false },
+        "ended_at" => filter is { Logical.IsSet: false, Started.IsSet: false, Updated.IsSet: false },
+        _ => filter is { Logical.IsSet: false, Started.IsSet: false, Ended.IsSet: false, Updated.IsSet: false },
+    };
 
     private static NpgsqlBatchCommand CountCommand(DagRunFilter filter)
     {
@@ -71,38 +91,56 @@ public sealed class DagRunListStore(NpgsqlDataSource database)
             }
             return command;
         }
+        command.CommandText = $"SELECT count(*) FROM (SELECT 1 {FromFiltered(command, filter)} LIMIT {filter.Offset + (long)filter.Limit + CountedAhead}) c";
+        return command;
+    }
+
+    // MATERIALIZED: the server would rather walk an index in the wanted order, in the hope of meeting the few rows soon.
+    private static NpgsqlBatchCommand SortCommand(DagRunFilter filter)
+    {
+        var command = new NpgsqlBatchCommand();
+        var (column, direction) = (s_orders[filter.OrderBy], filter.Descending ? "DESC" : "ASC");
+        command.CommandText = $"""
+            WITH found AS MATERIALIZED (SELECT id, {column} AS k {FromFiltered(command, filter)})
+            SELECT {DagRunStore.Columns} FROM (SELECT id, k FROM found ORDER BY k {direction}, id {direction} LIMIT {filter.Limit} OFFSET {filter.Offset}) p
+            JOIN airflow.dag_runs r ON r.id = p.id ORDER BY p.k {direction}, p.id {direction}
+            """;
+        return command;
+    }
+
+    private static string FromFiltered(NpgsqlBatchCommand command, DagRunFilter filter)
+    {
         var where = Where(command, filter);
         var states = string.Join(", ", States(filter).Select(state => $"'{state.Name()}'"));
         var dags = filter.DagIds.Count == 0 ? "" : $" AND dag_id = ANY (${Parameter(command, filter.DagIds.ToArray())})";
-        command.CommandText =
-            $"SELECT count(*) FROM (SELECT 1 FROM airflow.dag_runs WHERE state IN ({states}){dags}{where} LIMIT {filter.Offset + (long)filter.Limit + CountedAhead}) c";
-        return command;
+        return $"FROM airflow.dag_runs WHERE state IN ({states}){dags}{where}";
     }
 
     // Each scan is ordered and limited by itself: the server does not see that the scans of a plain UNION ALL are in order, and would sort the table. LIMIT and
     // OFFSET are written into the text, because with parameters it plans for a tenth of the table. Both are checked integers.
-    private static NpgsqlBatchCommand PageCommand(DagRunFilter filter)
+    private static NpgsqlBatchCommand MergeCommand(DagRunFilter filter)
     {
         var command = new NpgsqlBatchCommand();
         var column = s_orders[filter.OrderBy];
         var direction = filter.Descending ? "DESC" : "ASC";
         var where = Where(command, filter);
         var dags = filter.DagIds.Select(dagId => $"dag_id = ${Parameter(command, dagId)} AND ").DefaultIfEmpty("").ToList();
-        var sql = new StringBuilder($"SELECT {DagRunStore.Columns} FROM (SELECT id, k FROM (");
-        var first = true;
-        foreach (var dag in dags)
-            foreach (var state in States(filter))
-                // The index by id has the kind of trigger before it, which gives that order for free.
-                foreach (var trigger in column is "id" or "external_trigger" or "state" || (column == "dag_id" && dag.Length > 0) ? [" AND external_trigger", " AND NOT external_trigger"] : (string[])[""])
-                {
-                    sql.Append(first ? "(" : " UNION ALL (").Append(
-                        $"SELECT id, {column} AS k FROM airflow.dag_runs WHERE {dag}state = '{state.Name()}'{trigger}{where} "
-                        + $"ORDER BY {column} {direction}, id {direction} LIMIT {filter.Offset + (long)filter.Limit})");
-                    first = false;
-                }
-        sql.Append($") u ORDER BY k {direction}, id {direction} LIMIT {filter.Limit} OFFSET {filter.Offset}) p ");
-        sql.Append($"JOIN airflow.dag_runs r ON r.id = p.id ORDER BY p.k {direction}, p.id {direction}");
-        command.CommandText = sql.ToString();
+        // The index by id has the kind of trigger before it, which gives that order for free.
+        var byId = column is "id" or "external_trigger" or "state" || (column == "dag_id" && filter.DagIds.Count > 0);
+        string[] triggers = byId ? [" AND external_trigger", " AND NOT external_trigger"] : [""];
+        var scans =
+            from dag in dags
+            from state in States(filter)
+            from trigger in triggers
+            select $"""
+                (SELECT id, {column} AS k FROM airflow.dag_runs WHERE {dag}state = '{state.Name()}'{trigger}{where}
+                 ORDER BY {column} {direction}, id {direction} LIMIT {filter.Offset + (long)filter.Limit})
+                """;
+        command.CommandText = $"""
+            SELECT {DagRunStore.Columns} FROM (
+                SELECT id, k FROM ({string.Join(" UNION ALL ", scans)}) u ORDER BY k {direction}, id {direction} LIMIT {filter.Limit} OFFSET {filter.Offset}) p
+            JOIN airflow.dag_runs r ON r.id = p.id ORDER BY p.k {direction}, p.id {direction}
+            """;
         return command;
     }
 

@@ -27,11 +27,11 @@ public sealed partial class DagRunService(DagStore dags, DagRunStore runs, DagCa
         string dagId, string? runId, DateTimeOffset? logicalAt, string conf, string? note, CancellationToken cancellationToken)
     {
         if (runId is not null && !RunIdForm().IsMatch(runId))
-            throw Invalid("dag_run_id", "must be 1 to 250 letters, digits and _ . ~ : + -");
+            throw AirflowErrors.BadMember("dag_run_id", "must be 1 to 250 letters, digits and _ . ~ : + -");
         if (conf.Length > MaxConfCharacters)
-            throw Invalid("conf", $"may have at most {MaxConfCharacters} characters");
+            throw AirflowErrors.BadMember("conf", $"may have at most {MaxConfCharacters} characters");
         if (HasTwins(conf))
-            throw Invalid("conf", "has a member twice");
+            throw AirflowErrors.BadMember("conf", "has a member twice");
         var at = logicalAt ?? time.GetUtcNow();
         return (await runs.InsertAsync(new NewDagRun(dagId, runId, at, at, true, conf, note), null, null, cancellationToken))!;
     }
@@ -71,7 +71,8 @@ public sealed partial class DagRunService(DagStore dags, DagRunStore runs, DagCa
     {
         if (state == RunState.Queued)
             return await ClearAsync(dagId, runId, new ClearSelection([], false, false, false), false, cancellationToken);
-        var (before, after, started) = await runs.SetEndedAsync(dagId, runId, state == RunState.Success, cancellationToken) ?? throw await MissingAsync(dagId, cancellationToken);
+        var (before, after, started) = await runs.SetEndedAsync(dagId, runId, state == RunState.Success, cancellationToken)
+            ?? throw await MissingAsync(dagId, cancellationToken);
         return new RunChange(after, [], started, null, before.State == RunState.Running ? before.Ref : null);
     }
 
@@ -132,8 +133,6 @@ public sealed partial class DagRunService(DagStore dags, DagRunStore runs, DagCa
             return true;
         }
     }
-
-    private static RegistryException Invalid(string field, string message) => AirflowErrors.BadBody([new FieldError(["body", field], message, "value_error")]);
 
     [GeneratedRegex(@"\A[A-Za-z0-9_.~:+-]{1,250}\z", RegexOptions.CultureInvariant)]
     private static partial Regex RunIdForm();

@@ -208,7 +208,8 @@ public sealed class DagRunStore(NpgsqlDataSource database, TimeProvider time)
         if (run.State.IsFinal())
         {
             batch.BatchCommands.Add(Command("""
-                UPDATE airflow.dag_runs SET state = 'queued', generation = generation + 1, queued_at = $2, started_at = NULL, ended_at = NULL, updated_at = $2, checked_at = $2
+                UPDATE airflow.dag_runs SET state = 'queued', generation = generation + 1, queued_at = $2, started_at = NULL, ended_at = NULL,
+                    updated_at = $2, checked_at = $2
                 WHERE id = $1
                 """, run.Id, now));
             AddCount(batch, dagId, run.State, RunState.Queued);
@@ -316,7 +317,9 @@ public sealed class DagRunStore(NpgsqlDataSource database, TimeProvider time)
             """;
         await using (var command = database.CreateCommand(Sql))
         {
-            Add(command, run.DagId, runId, run.ExternalTrigger, run.LogicalAt, run.IntervalEndAt, time.GetUtcNow(), Json(run.Conf), Text(run.Note), Time(dueAt), Time(nextRunAt));
+            Add(
+                command, run.DagId, runId, run.ExternalTrigger, run.LogicalAt, run.IntervalEndAt, time.GetUtcNow(), Json(run.Conf), Text(run.Note), Time(dueAt),
+                Time(nextRunAt));
             await using var reader = await command.ExecuteReaderAsync(cancellationToken);
             if (await reader.ReadAsync(cancellationToken))
                 return Read(reader);
@@ -356,9 +359,11 @@ public sealed class DagRunStore(NpgsqlDataSource database, TimeProvider time)
 
     private static async Task<IReadOnlyList<TaskInstance>> ReadTasksAsync(NpgsqlConnection connection, DagRun run, CancellationToken cancellationToken)
     {
-        await using var command = new NpgsqlCommand(
-            $"SELECT {TaskInstanceStore.Columns} FROM airflow.task_instances t JOIN airflow.dag_runs r ON r.id = t.run_id WHERE t.run_id = $1 ORDER BY t.position FOR UPDATE OF t",
-            connection);
+        const string Sql = $"""
+            SELECT {TaskInstanceStore.Columns} FROM airflow.task_instances t JOIN airflow.dag_runs r ON r.id = t.run_id
+            WHERE t.run_id = $1 ORDER BY t.position FOR UPDATE OF t
+            """;
+        await using var command = new NpgsqlCommand(Sql, connection);
         Add(command, run.Id);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         var tasks = new List<TaskInstance>();
@@ -388,10 +393,9 @@ public sealed class DagRunStore(NpgsqlDataSource database, TimeProvider time)
 
     private static void AddCount(NpgsqlBatch batch, string dagId, RunState from, RunState? to)
     {
+        var more = to is { } added ? $", runs_{added.Name()} = runs_{added.Name()} + 1" : "";
         if (from != to)
-            batch.BatchCommands.Add(Command(
-                $"UPDATE airflow.dags SET runs_{from.Name()} = runs_{from.Name()} - 1{(to is { } added ? $", runs_{added.Name()} = runs_{added.Name()} + 1" : "")} WHERE dag_id = $1",
-                dagId));
+            batch.BatchCommands.Add(Command($"UPDATE airflow.dags SET runs_{from.Name()} = runs_{from.Name()} - 1{more} WHERE dag_id = $1", dagId));
     }
 
     private static NpgsqlBatchCommand Command(string sql, params object[] parameters)

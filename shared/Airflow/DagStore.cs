@@ -52,7 +52,9 @@ public sealed class DagStore(NpgsqlDataSource database, TimeProvider time)
     /// <summary>A page, and how many there are.</summary>
     public async Task<(IReadOnlyList<Dag> Dags, long Total)> ListAsync(DagFilter filter, CancellationToken cancellationToken)
     {
-        const string Where = "($1 = '{}' OR tags && $1) AND (is_active OR NOT $2) AND ($3 IS NULL OR is_paused = $3) AND ($4 IS NULL OR position(lower($4) IN lower(dag_id)) > 0)";
+        const string Where = """
+            ($1 = '{}' OR tags && $1) AND (is_active OR NOT $2) AND ($3 IS NULL OR is_paused = $3) AND ($4 IS NULL OR position(lower($4) IN lower(dag_id)) > 0)
+            """;
         var direction = filter.Descending ? "DESC" : "ASC";
         var order = filter.OrderBy == "dag_id" ? $"dag_id {direction}" : $"{OrderFields.Single(field => field == filter.OrderBy)} {direction}, dag_id {direction}";
         await using var batch = database.CreateBatch();
@@ -128,11 +130,15 @@ public sealed class DagStore(NpgsqlDataSource database, TimeProvider time)
     {
         var now = time.GetUtcNow();
         await using var batch = database.CreateBatch();
-        batch.BatchCommands.Add(new("INSERT INTO airflow.scheduler (heartbeat_at) VALUES ($1) ON CONFLICT (id) DO UPDATE SET heartbeat_at = greatest(airflow.scheduler.heartbeat_at, $1)")
+        batch.BatchCommands.Add(new("""
+            INSERT INTO airflow.scheduler AS s (heartbeat_at) VALUES ($1) ON CONFLICT (id) DO UPDATE SET heartbeat_at = greatest(s.heartbeat_at, $1)
+            """)
         {
             Parameters = { new() { Value = now } },
         });
-        batch.BatchCommands.Add(new($"SELECT {Columns} FROM airflow.dags WHERE next_run_at <= $1 AND is_active AND NOT is_paused AND runs_queued = 0 ORDER BY next_run_at, dag_id")
+        batch.BatchCommands.Add(new($"""
+            SELECT {Columns} FROM airflow.dags WHERE next_run_at <= $1 AND is_active AND NOT is_paused AND runs_queued = 0 ORDER BY next_run_at, dag_id
+            """)
         {
             Parameters = { new() { Value = now } },
         });

@@ -28,7 +28,9 @@ public sealed record RunTasks(bool IsCurrent, RunTask[] Tasks);
 public sealed record TaskTry(DagRunRef Run, string TaskId, int TryNumber);
 
 /// <summary>How a try ended.</summary>
-/// <param name="State">Success, Failed, UpForRetry; Deferred until <paramref name="ResumeAt"/>; Queued: no slot was free; None: the run is not this orchestration's any more.</param>
+/// <param name="State">
+/// Success, Failed, UpForRetry; Deferred until <paramref name="ResumeAt"/>; Queued: no slot was free; None: the run is not this orchestration's any more.
+/// </param>
 /// <param name="Chosen">Of a branch.</param>
 public sealed record TryOutcome(TaskState State, string[]? Chosen = null, DateTime? ResumeAt = null);
 

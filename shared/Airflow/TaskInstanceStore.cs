@@ -181,7 +181,8 @@ public sealed class TaskInstanceStore(NpgsqlDataSource database, TimeProvider ti
                     started_at = coalesce(t.started_at, $8), ended_at = CASE WHEN $5 = 'deferred' THEN NULL ELSE $8 END
                 FROM airflow.dag_runs r
                 WHERE t.run_id = $1 AND t.task_id = $2 AND r.id = t.run_id AND r.generation = $3 AND r.state = 'running'
-                    AND t.try_number <= $4 AND t.state NOT IN ('success', 'failed', 'upstream_failed', 'skipped', $5)
+                    AND t.state <> $5 AND (t.try_number = $4 AND t.state IN ('running', 'deferred')
+                        OR t.try_number < $4 AND t.state IN ('none', 'queued', 'up_for_retry'))
                 RETURNING t.run_id, t.task_id),
             logged AS (
                 INSERT INTO airflow.task_logs AS l (run_id, task_id, try_number, content) SELECT run_id, task_id, $4, $9 FROM done

@@ -148,10 +148,13 @@ public sealed partial class TaskRunner(TaskInstanceStore tasks, DagCatalog catal
     }
 
     // Another execution of this try was faster, or the run was stopped or cleared meanwhile.
-    private async Task<TryOutcome> FindRecordedAsync(TaskTry attempt, CancellationToken cancellationToken) =>
-        await tasks.ClaimAsync(attempt, Pool.DefaultName, [], [], cancellationToken) is { IsCurrent: true, IsClaimed: false } claim && claim.TryNumber == attempt.TryNumber
+    private async Task<TryOutcome> FindRecordedAsync(TaskTry attempt, CancellationToken cancellationToken)
+    {
+        var claim = await tasks.ClaimAsync(attempt, Pool.DefaultName, [], [], cancellationToken);
+        return claim is { IsCurrent: true, IsClaimed: false } && claim.TryNumber == attempt.TryNumber
             ? new TryOutcome(claim.State, ReadChosen(claim.Output), claim.ResumeAt?.UtcDateTime)
             : new TryOutcome(TaskState.None);
+    }
 
     // Only a branch's output is read as its choice, and the plan looks at no other's.
     private static string[]? ReadChosen(string? output)

@@ -115,7 +115,8 @@ public static class ErrorBodies
 
     private static void WriteProblem(Utf8JsonWriter writer, RegistryException error, string message, int status)
     {
-        writer.WriteString("detail", message);
+        // Airflow's clients show the detail and nothing else.
+        writer.WriteString("detail", error.Fields.Count == 0 ? message : message + ": " + string.Join("; ", error.Fields.Select(Describe)));
         if (error.Fields.Count > 0)
         {
             writer.WriteStartArray("errors");
@@ -148,6 +149,8 @@ public static class ErrorBodies
             writer.WriteString("detail", message);
         writer.WriteString("message", error.Fields.Count == 0 ? message : message + ": " + string.Join("; ", error.Fields.Select(field => field.Message)));
     }
+
+    private static string Describe(FieldError field) => $"{string.Join('.', field.Location)} {field.Message}";
 
     private static void WriteFields(Utf8JsonWriter writer, IReadOnlyList<FieldError> fields)
     {

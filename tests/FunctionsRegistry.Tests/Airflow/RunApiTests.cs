@@ -65,7 +65,7 @@ public sealed class RunApiTests(RunApiTests.App app) : IClassFixture<RunApiTests
         var problem = await app.PostAsync("/dags/listed/dagRuns", body, 400);
 
         problem.GetProperty("errors")[0].GetProperty("loc").EnumerateArray().Select(part => part.ToString()).ShouldContain(where);
-        problem.GetProperty("detail").GetString()!.Length.ShouldBeGreaterThan(10);
+        problem.GetProperty("detail").GetString()!.ShouldContain(where);
         (await app.ScalarAsync<long>("SELECT count(*) FROM airflow.dag_runs WHERE dag_id = 'listed'")).ShouldBe(before);
     }
 
