@@ -99,6 +99,10 @@ public static class RegistryServices
         services.AddSingleton<MetricOperations>();
         services.AddSingleton<ModelOperations>();
         services.AddSingleton<ArtifactOperations>();
+        services.AddSingleton<LoggedModelStore>();
+        services.AddSingleton<LoggedModelOperations>();
+        services.AddSingleton<TraceStore>();
+        services.AddSingleton<TraceOperations>();
         services.AddSingleton<MlflowRoutes>();
         services.AddSingleton(MlflowServerOptions.FromConfiguration(configuration));
         services.AddSingleton<SharedBreaker>();
