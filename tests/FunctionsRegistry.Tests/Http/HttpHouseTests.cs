@@ -109,7 +109,6 @@ public sealed class HttpHouseTests(MarketplaceApp app) : IClassFixture<Marketpla
     [InlineData("/agentx/x", "error")]
     [InlineData("/dhg/x", "detail")]
     [InlineData("/hokusai/x", "detail")]
-    [InlineData("/hokusai/mlflow/api/2.0/x", "error_code")]
     [InlineData("/airflow/x", "title")]
     [InlineData("/evolution/x", "detail")]
     [InlineData("/x", "detail")]
