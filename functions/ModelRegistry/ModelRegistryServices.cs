@@ -37,6 +37,10 @@ public static class ModelRegistryServices
         services.AddSingleton<MetricOperations>();
         services.AddSingleton<ModelOperations>();
         services.AddSingleton<ArtifactOperations>();
+        services.AddSingleton<LoggedModelStore>();
+        services.AddSingleton<LoggedModelOperations>();
+        services.AddSingleton<TraceStore>();
+        services.AddSingleton<TraceOperations>();
         services.AddSingleton<MlflowRoutes>();
         services.AddSingleton(MlflowServerOptions.FromConfiguration(configuration));
         services.AddSingleton<SharedBreaker>();

@@ -13,10 +13,12 @@ public sealed class MlflowRoutes
 
     /// <summary>Collects the operations of all areas.</summary>
     public MlflowRoutes(
-        ExperimentOperations experiments, RunOperations runs, MetricOperations metrics, ModelOperations models, ArtifactOperations artifacts, MlflowProxy proxy)
+        ExperimentOperations experiments, RunOperations runs, MetricOperations metrics, ModelOperations models, ArtifactOperations artifacts,
+        LoggedModelOperations loggedModels, TraceOperations traces, MlflowProxy proxy)
     {
         _proxy = proxy;
-        foreach (var operation in experiments.All.Concat(runs.All).Concat(metrics.All).Concat(models.All).Concat(artifacts.All))
+        foreach (var operation in experiments.All.Concat(runs.All).Concat(metrics.All).Concat(models.All).Concat(artifacts.All)
+            .Concat(loggedModels.All).Concat(traces.All))
             _operations.Add($"{operation.Method} mlflow/{operation.Path}", operation);
         foreach (var operation in artifacts.Transfers)
             _operations.Add($"{operation.Method} mlflow-artifacts/{operation.Path}", operation);
@@ -36,8 +38,8 @@ public sealed class MlflowRoutes
         return operation.RunAsync(request, cancellationToken);
     }
 
-    /// <summary>The version of MLflow whose REST API this is; clients compare it with their own.</summary>
-    public const string MlflowVersion = "3.4.0";
+    /// <summary>The version of MLflow whose REST API this is. From 3.4 on clients would send spans in OpenTelemetry's form, which is not served.</summary>
+    public const string MlflowVersion = "3.3.2";
 
     // Searches are POSTs that only read.
     private Task<IResult> ForwardAsync(HttpRequest request, string prefix, CancellationToken cancellationToken)

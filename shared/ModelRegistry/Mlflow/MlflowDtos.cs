@@ -170,6 +170,75 @@ public sealed record SearchVersionsResponse(IReadOnlyList<ModelVersion> ModelVer
 /// <summary>model-versions/get-download-uri.</summary>
 public sealed record DownloadUriResponse(string ArtifactUri);
 
+/// <summary>A metric of a logged model, MLflow 3.</summary>
+public sealed record LoggedModelMetric(
+    string Key, double Value, long Timestamp, long Step, string ModelId, string RunId, string? DatasetName, string? DatasetDigest);
+
+/// <summary>MLflow 3: LoggedModelInfo.</summary>
+public sealed record LoggedModelInfo(
+    string ModelId, string ExperimentId, string Name, long CreationTimestampMs, long LastUpdatedTimestampMs, string ArtifactUri, string Status, string? ModelType,
+    string? SourceRunId, IReadOnlyList<KeyValue> Tags);
+
+/// <summary>MLflow 3: LoggedModelData.</summary>
+public sealed record LoggedModelData(IReadOnlyList<KeyValue> Params, IReadOnlyList<LoggedModelMetric> Metrics);
+
+/// <summary>MLflow 3: LoggedModel.</summary>
+public sealed record LoggedModel(LoggedModelInfo Info, LoggedModelData Data);
+
+/// <summary>One logged model.</summary>
+public sealed record LoggedModelResponse(LoggedModel Model);
+
+/// <summary>logged-models: create, finalize, params, tags.</summary>
+public sealed record LoggedModelRequest(
+    string? ExperimentId = null, string? Name = null, string? ModelType = null, string? SourceRunId = null, string? Status = null,
+    IReadOnlyList<KeyValue>? Params = null, IReadOnlyList<KeyValue>? Tags = null);
+
+/// <summary>A sort key of logged-models/search.</summary>
+public sealed record LoggedModelOrder(string? FieldName = null, bool? Ascending = null);
+
+/// <summary>logged-models/search.</summary>
+public sealed record SearchLoggedModelsRequest(
+    IReadOnlyList<string>? ExperimentIds = null, string? Filter = null, long? MaxResults = null, IReadOnlyList<LoggedModelOrder>? OrderBy = null, string? PageToken = null);
+
+/// <summary>logged-models/search.</summary>
+public sealed record SearchLoggedModelsResponse(IReadOnlyList<LoggedModel> Models, string? NextPageToken);
+
+/// <summary>Where an experiment's traces are.</summary>
+public sealed record TraceExperiment(string? ExperimentId = null);
+
+/// <summary>MLflow 3: TraceLocation; only experiments are served.</summary>
+public sealed record TraceLocation(string? Type = null, TraceExperiment? MlflowExperiment = null);
+
+/// <summary>MLflow 3: TraceInfoV3. Times as protobuf's JSON has them: RFC 3339, and seconds such as <c>1.5s</c>.</summary>
+public sealed record TraceInfo(
+    string? TraceId = null, string? ClientRequestId = null, TraceLocation? TraceLocation = null, string? RequestPreview = null, string? ResponsePreview = null,
+    string? RequestTime = null, string? ExecutionDuration = null, string? State = null, IReadOnlyDictionary<string, string>? TraceMetadata = null,
+    IReadOnlyDictionary<string, string>? Tags = null);
+
+/// <summary>A trace without its spans, which are its artifact <c>traces.json</c>.</summary>
+public sealed record Trace(TraceInfo? TraceInfo = null);
+
+/// <summary>traces: create and get.</summary>
+public sealed record TraceResponse(Trace Trace);
+
+/// <summary>traces: create.</summary>
+public sealed record StartTraceRequest(Trace? Trace = null);
+
+/// <summary>traces/search.</summary>
+public sealed record SearchTracesRequest(
+    IReadOnlyList<TraceLocation>? Locations = null, IReadOnlyList<string>? ExperimentIds = null, string? Filter = null, long? MaxResults = null,
+    IReadOnlyList<string>? OrderBy = null, string? PageToken = null);
+
+/// <summary>traces/search.</summary>
+public sealed record SearchTracesResponse(IReadOnlyList<TraceInfo> Traces, string? NextPageToken);
+
+/// <summary>traces/delete-traces.</summary>
+public sealed record DeleteTracesRequest(
+    string? ExperimentId = null, long? MaxTimestampMillis = null, int? MaxTraces = null, IReadOnlyList<string>? RequestIds = null);
+
+/// <summary>traces/delete-traces.</summary>
+public sealed record DeleteTracesResponse(int TracesDeleted);
+
 /// <summary>
 /// Serialisation of the MLflow routes: int64 as numbers (texts are read, too), NaN and infinities as texts, absent members left out,
 /// unknown ones ignored, as MLflow's clients expect.
@@ -179,6 +248,17 @@ public sealed record DownloadUriResponse(string ArtifactUri);
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     NumberHandling = JsonNumberHandling.AllowReadingFromString | JsonNumberHandling.AllowNamedFloatingPointLiterals)]
 [JsonSerializable(typeof(EmptyResponse))]
+[JsonSerializable(typeof(LoggedModelRequest))]
+[JsonSerializable(typeof(LoggedModelResponse))]
+[JsonSerializable(typeof(SearchLoggedModelsRequest))]
+[JsonSerializable(typeof(SearchLoggedModelsResponse))]
+[JsonSerializable(typeof(StartTraceRequest))]
+[JsonSerializable(typeof(TraceResponse))]
+[JsonSerializable(typeof(SearchTracesRequest))]
+[JsonSerializable(typeof(SearchTracesResponse))]
+[JsonSerializable(typeof(DeleteTracesRequest))]
+[JsonSerializable(typeof(DeleteTracesResponse))]
+[JsonSerializable(typeof(Dictionary<string, string>))]
 [JsonSerializable(typeof(string[]))]
 [JsonSerializable(typeof(DatasetInput[]))]
 [JsonSerializable(typeof(ModelOutput[]))]

@@ -23,7 +23,7 @@ public sealed record MlflowOptions(TimeSpan? DeletedRetention)
 
 /// <summary>Permanent deletion, artifacts included: of what was deleted before, so that nothing goes by one wrong call.</summary>
 public sealed class PurgeService(
-    NpgsqlDataSource database, ArtifactService artifacts, ModelVersionStore versions, RunStore runs, ExperimentStore experiments, MlflowOptions options, TimeProvider time)
+    NpgsqlDataSource database, ArtifactService artifacts, ModelVersionStore versions, RunStore runs, ExperimentStore experiments, LoggedModelStore loggedModels, MlflowOptions options, TimeProvider time)
 {
     /// <summary>Purges a deleted run.</summary>
     /// <exception cref="RegistryException">The run is missing or active.</exception>
@@ -70,6 +70,8 @@ public sealed class PurgeService(
     {
         if (ArtifactPaths.OfUri(source) is { } own)
             return own;
+        if (source.StartsWith("models:/m-", StringComparison.Ordinal) && source["models:/".Length..].Split('/', 2) is [var modelId, ..])
+            return await loggedModels.FindAsync(modelId, cancellationToken) is { } model ? ArtifactPaths.OfUri(model.Info.ArtifactUri) : null;
         if (ArtifactPaths.OfRunUri(source) is not var (runId, below) || await runs.FindAsync(runId, cancellationToken) is not { } run)
             return null;
         return ArtifactPaths.OfUri(run.Info.ArtifactUri) is { } root ? below.Length == 0 ? root : $"{root}/{below}" : null;
