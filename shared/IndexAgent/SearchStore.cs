@@ -110,7 +110,7 @@ public sealed class SearchStore(NpgsqlDataSource database)
     /// <summary>Texts of ranges of sections of one segment, in order, while <paramref name="take"/> wants more.</summary>
     internal async Task ReadTextsAsync(long segmentId, IReadOnlyList<(int First, int End)> ranges, Func<int, string, bool> take, CancellationToken cancellationToken)
     {
-        const int Page = 200;
+        const int Page = 50;
         for (var from = 0; from < ranges.Count; from += Page)
         {
             var page = ranges.Skip(from).Take(Page).ToList();

@@ -22,8 +22,6 @@ internal sealed class GeneratedCorpus(int seed)
         "task", "job", "batch", "lease", "shard", "replica", "snapshot", "journal", "ledger", "vector", "matrix", "color", "layout", "widget", "dialog", "menu", "button", "image",
     ];
 
-    private static readonly string[] s_syllables = ["ka", "lo", "mi", "ren", "tor", "vex", "sul", "pha", "dri", "neb", "qua", "zor", "bel", "cor", "fin", "gra", "hul", "jes", "lim", "nox"];
-
     private readonly Random _random = new(seed);
     private readonly string[] _rare = MakeRare(1, 12_000);
     private string[] _topic = [];
@@ -185,6 +183,13 @@ internal sealed class GeneratedCorpus(int seed)
     private static string[] MakeRare(int seed, int count)
     {
         var random = new Random(seed);
-        return [.. Enumerable.Range(0, count).Select(_ => string.Concat(Enumerable.Range(0, random.Next(2, 5)).Select(_ => s_syllables[random.Next(s_syllables.Length)])))];
+        return [.. Enumerable.Range(0, count).Select(_ => string.Concat(Enumerable.Range(0, random.Next(2, 4)).Select(_ => Syllable(random))))];
+    }
+
+    private static string Syllable(Random random)
+    {
+        const string Consonants = "bcdfghjklmnpqrstvwxz", Vowels = "aeiou";
+        var syllable = $"{Consonants[random.Next(Consonants.Length)]}{Vowels[random.Next(Vowels.Length)]}";
+        return random.Next(2) == 0 ? syllable : syllable + Consonants[random.Next(Consonants.Length)];
     }
 }

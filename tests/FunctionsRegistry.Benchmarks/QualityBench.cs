@@ -33,6 +33,8 @@ internal static class QualityBench
     {
         var generation = (await store.FindGenerationAsync(repository, CancellationToken.None))!.Value;
         await using var connection = await source.OpenConnectionAsync();
+        await using (var patience = new NpgsqlCommand("SET statement_timeout = 0", connection))
+            await patience.ExecuteNonQueryAsync();
         await using (var create = new NpgsqlCommand("""
             CREATE TEMP TABLE IF NOT EXISTS texts AS SELECT t.segment_id, t.number, to_tsvector('english', regexp_replace(t.text, '([a-z])([A-Z])|_', '\1 \2', 'g')) AS words
             FROM indexagent.segments s JOIN indexagent.sections t ON t.segment_id = s.id WHERE s.generation_id = $1
