@@ -12,7 +12,6 @@ param name string
 @description('Address space, at least a /22.')
 param addressPrefix string
 
-// In the order of dnsZoneIds' names below.
 var zones = {
   blob: 'privatelink.blob.${environment().suffixes.storage}'
   queue: 'privatelink.queue.${environment().suffixes.storage}'
