@@ -138,13 +138,6 @@ var dataRegistry = {
 var modelRegistry = {
   Hokusai__AdminKey: enableHokusaiAdmin ? '@Microsoft.KeyVault(SecretUri=${secrets}hokusai-admin-key)' : ''
   Mlflow__DeletedRetentionDays: ''
-  MLFLOW_SERVER_URL: mlflowServerUrl
-  MLFLOW_SERVE_ARTIFACTS: 'true'
-  MLFLOW_CB_FAILURE_THRESHOLD: '5'
-  MLFLOW_CB_RECOVERY_TIMEOUT: '60'
-  DSPY_LM_BASE_URL: dspyLmBaseUrl
-  DSPY_LM_API_KEY: empty(dspyLmBaseUrl) ? '' : '@Microsoft.KeyVault(SecretUri=${secrets}dspy-lm-api-key)'
-  DSPY_LM_MODEL: dspyLmModel
 }
 
 var indexAgent = {
@@ -162,10 +155,18 @@ var airflow = {
   Airflow__AllowedPrivateNetworks: ''
 }
 
-var evolution = {
+// Agreed on, and read by parts of the app that are still to come; each moves to its slice's group with them.
+var planned = {
+  MLFLOW_SERVER_URL: mlflowServerUrl
+  MLFLOW_SERVE_ARTIFACTS: 'true'
+  MLFLOW_CB_FAILURE_THRESHOLD: '5'
+  MLFLOW_CB_RECOVERY_TIMEOUT: '60'
+  DSPY_LM_BASE_URL: dspyLmBaseUrl
+  DSPY_LM_API_KEY: empty(dspyLmBaseUrl) ? '' : '@Microsoft.KeyVault(SecretUri=${secrets}dspy-lm-api-key)'
+  DSPY_LM_MODEL: dspyLmModel
   WebPubSub__Endpoint: webPubSubEndpoint
   WebPubSub__Hub: 'evolution'
 }
 
 @description('All settings. No value is a secret: those are references into the key vault.')
-output settings object = union(host, scheduler, platform, marketplace, dataRegistry, modelRegistry, indexAgent, airflow, evolution, overrides)
+output settings object = union(host, scheduler, platform, marketplace, dataRegistry, modelRegistry, indexAgent, airflow, planned, overrides)

@@ -69,7 +69,9 @@ public sealed class EntraLoginTests(TestServices services) : IAsyncLifetime
         await using var lacking = owner.CreateCommand("""
             SELECT schemaname || '.' || tablename FROM pg_tables
             WHERE tableowner = current_user AND schemaname NOT LIKE 'pg\_%' AND schemaname <> 'information_schema'
-              AND tablename <> 'schema_migrations' AND NOT has_table_privilege($1, format('%I.%I', schemaname, tablename), 'SELECT, INSERT, UPDATE, DELETE')
+              AND tablename <> 'schema_migrations'
+              AND EXISTS (SELECT 1 FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS needed
+                          WHERE NOT has_table_privilege($1, format('%I.%I', schemaname, tablename), needed))
             """);
         lacking.Parameters.Add(new() { Value = _role });
         (await lacking.ExecuteScalarAsync()).ShouldBeNull();
