@@ -7,7 +7,7 @@ url=${url%/}
 body=$(mktemp)
 trap 'rm -f "$body"' EXIT
 
-status() { curl --silent --show-error --max-time 20 --output "$body" --write-out '%{http_code}' "$url$1" 2>/dev/null; }
+status() { curl --silent --max-time 20 --request "${2:-GET}" --output "$body" --write-out '%{http_code}' "$url$1"; }
 
 # Instances of the new build take a while to come.
 for ((i = 0; i < ${REGISTRY_SMOKE_TRIES:-60}; i++)); do
@@ -15,9 +15,9 @@ for ((i = 0; i < ${REGISTRY_SMOKE_TRIES:-60}; i++)); do
   sleep 5
 done
 failed=0
-check() { # what, path, statuses, text that the body must hold
+check() { # what, path, statuses, text that the body must hold, method
   local got
-  got=$(status "$2")
+  got=$(status "$2" "${5:-GET}")
   if [[ " $3 " == *" $got "* ]] && { [ -z "${4:-}" ] || grep -q -- "$4" "$body"; }; then
     echo "ok      $1"
   else
@@ -27,7 +27,7 @@ check() { # what, path, statuses, text that the body must hold
 }
 check "health: every dependency" /health 200 '"status":"healthy"'
 check "marketplace lists agents" "/agentx/api/v1/agents?limit=1" 200 '"agents"'
-check "marketplace refuses strangers" /agentx/api/v1/auth/me 401 '"error"'
+check "marketplace refuses strangers" /agentx/api/v1/auth/token 401 '"error"' DELETE
 check "unknown paths are answered" /no/such/path 404 '"request_id"'
 # Closed without its secrets. 404: a build without that contract.
 check "airflow asks for a password" /airflow/api/v1/dags "401 404"
