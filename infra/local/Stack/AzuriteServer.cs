@@ -1,20 +1,26 @@
 using System.Reflection;
+using System.Runtime.Versioning;
 using System.Security.Cryptography;
+using System.Text;
 
 namespace FunctionsRegistry.LocalStack;
 
 /// <summary>Azurite's blob service on a free loopback port, with an account key of its own.</summary>
+[SupportedOSPlatform("linux")]
 internal static class AzuriteServer
 {
     private const string Account = "registry";
+    private const int OldestNode = 18;
 
     public static (ChildProcess Process, Dictionary<string, string?> Settings) Start(StackOptions options, Action<string> progress)
     {
-        var node = Tools.Find("node") ?? throw new LocalStackException(
-            "Node is missing: install Node 20 or newer (`sudo apt-get install nodejs npm`), or set BLOB_CONNECTION to a storage account of yours.");
+        var node = Tools.Find("node")!;
+        var version = Tools.Run("node", [node, "--version"]);
+        if (!int.TryParse(version.TrimStart('v').Split('.')[0], out var major) || major < OldestNode)
+            throw new LocalStackException(
+                $"Azurite needs Node {OldestNode} or newer, and {node} is {version}: install a newer one, or set BLOB_CONNECTION to a storage account of yours.");
         var modules = NpmPackage.Install("azurite", progress);
-        var data = Directory.CreateDirectory(Path.Combine(options.DataDirectory, "azurite")).FullName;
-        ChildProcess.StopLeftover(options.DataDirectory, "azurite");
+        var data = options.PrivateFolder("azurite");
         var key = SecretFile.ReadOrCreate(Path.Combine(options.DataDirectory, "azurite.key"), () => Convert.ToBase64String(RandomNumberGenerator.GetBytes(64)));
         var port = ChildProcess.FreePort();
         var process = ChildProcess.Start("azurite", options.DataDirectory, "TERM",
@@ -32,6 +38,7 @@ internal static class AzuriteServer
 }
 
 /// <summary>npm packages that travel with this assembly as package.json and package-lock.json.</summary>
+[SupportedOSPlatform("linux")]
 internal static class NpmPackage
 {
     private static readonly string[] s_files = ["package.json", "package-lock.json"];
@@ -45,21 +52,20 @@ internal static class NpmPackage
         var modules = Path.Combine(target, "node_modules");
         if (Directory.Exists(modules))
             return modules;
-        var npm = Tools.Find("npm") ?? throw new LocalStackException("npm is missing: install it with `sudo apt-get install npm` or with Node from its own site.");
+        var tools = Directory.CreateDirectory(Path.GetDirectoryName(target)!).FullName;
+        // Another process may want the same: it waits, and finds the work done.
+        using var held = FolderLock.Wait(Path.Combine(tools, name + ".lock"));
+        if (Directory.Exists(modules))
+            return modules;
         progress($"{name}: installing with npm (once)");
-        // Another process may install at the same time: each works in a folder of its own, and the first rename wins.
-        var work = Directory.CreateDirectory(target + "." + Environment.ProcessId).FullName;
+        var work = target + ".new";
+        // Run as the install is, so that one which a crash left behind has ended.
+        ChildProcess.Run(name, tools, ["rm", "-rf", "--", work]);
+        Directory.CreateDirectory(work);
         foreach (var (file, bytes) in files)
             File.WriteAllBytes(Path.Combine(work, file), bytes);
-        Tools.Run(name, [npm, "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"], work);
-        try
-        {
-            Directory.Move(work, target);
-        }
-        catch (IOException) when (Directory.Exists(modules))
-        {
-            Directory.Delete(work, recursive: true);
-        }
+        ChildProcess.Run(name, tools, [Tools.Find("npm")!, "ci", "--prefix", work, "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"]);
+        Directory.Move(work, target);
         return modules;
     }
 
@@ -73,19 +79,23 @@ internal static class NpmPackage
 }
 
 /// <summary>A secret made once and kept in a file that only its owner can read.</summary>
+[SupportedOSPlatform("linux")]
 internal static class SecretFile
 {
     public static string ReadOrCreate(string file, Func<string> create)
     {
         if (File.Exists(file))
             return File.ReadAllText(file);
+        // Written whole or not at all: an empty secret would lock the user out for good.
+        var fresh = file + ".new";
         var secret = create();
-        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
-        if (!OperatingSystem.IsWindows())
-            options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-        using var stream = new FileStream(file, options);
-        using var writer = new StreamWriter(stream);
-        writer.Write(secret);
+        var options = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite };
+        using (var stream = new FileStream(fresh, options))
+        {
+            stream.Write(Encoding.UTF8.GetBytes(secret));
+            stream.Flush(flushToDisk: true);
+        }
+        File.Move(fresh, file, overwrite: true);
         return secret;
     }
 }

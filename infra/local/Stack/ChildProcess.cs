@@ -5,20 +5,26 @@ using System.Net.Sockets;
 namespace FunctionsRegistry.LocalStack;
 
 /// <summary>
-/// A service that ends with this process, however this process ends. A small shell stands between: it holds the reading end of a pipe whose other
-/// end is ours, and when that closes (also on kill -9) it stops the service. (The kernel's parent-death signal is no help: it is tied to the
+/// A command that ends with this process, however this process ends. A small shell stands between: it holds the reading end of a pipe whose other
+/// end is ours, and when that closes (also on kill -9) it stops the command. (The kernel's parent-death signal is no help: it is tied to the
 /// thread that started the child, and threads here come and go.)
 /// </summary>
 internal sealed class ChildProcess : IDisposable
 {
-    // $1 the signal that asks for an end, $2 the pid file, the rest the command. The service has a session of its own, so that Ctrl-C in the
+    // $1 the signal that asks for an end, $2 the lock file, $3 the log, the rest the command. It has a session of its own, so that Ctrl-C in the
     // terminal reaches the app first, which still needs it while it drains.
-    internal const string Supervisor = """
-        signal=$1; pidfile=$2; shift 2
-        exec 3<&0
+    // The command and its children inherit the lock, so who holds it is what an earlier run left behind; that process ids are used again does no harm.
+    private const string Supervisor = """
+        signal=$1; lock=$2; log=$3; shift 3
+        exec 3<&0 9<>"$lock"
+        { flock -n 9 || { kill -"$signal" "$(cat "$lock")"; flock -w 9 9; } || { kill -9 "$(cat "$lock")"; flock -w 5 9; } } 2>/dev/null ||
+          { echo "error: process $(cat "$lock") of an earlier run does not end" >"$log"; exit 1; }
+        : >"$lock"
+        exec >"$log" 2>&1
         "$@" </dev/null 3<&- &
         child=$!
-        echo $child >"$pidfile"
+        echo $child >"$lock"
+        exec 9<&-
         (
           read -r line <&3
           kill -"$signal" $child
@@ -29,7 +35,6 @@ internal sealed class ChildProcess : IDisposable
         watcher=$!
         wait $child
         status=$?
-        rm -f "$pidfile"
         kill $watcher 2>/dev/null
         exit $status
         """;
@@ -40,43 +45,32 @@ internal sealed class ChildProcess : IDisposable
 
     private ChildProcess(string name, string log, Process supervisor) => (_name, _log, _supervisor) = (name, log, supervisor);
 
-    /// <summary>Starts a command with its output in a log file beside the data.</summary>
+    /// <summary>Starts a command in a folder that also gets its log; ends first what an earlier run left behind under that name.</summary>
     public static ChildProcess Start(
         string name, string folder, string stopSignal, IReadOnlyList<string> command, IReadOnlyDictionary<string, string>? environment = null)
     {
         var log = Path.Combine(folder, name + ".log");
-        var start = new ProcessStartInfo("setsid") { RedirectStandardInput = true, UseShellExecute = false };
-        foreach (var argument in (string[])["sh", "-c", $"exec >'{log}' 2>&1\n{Supervisor}", "supervisor", stopSignal, PidFile(folder, name), .. command])
+        var start = new ProcessStartInfo("setsid") { RedirectStandardInput = true, UseShellExecute = false, WorkingDirectory = folder };
+        foreach (var argument in (string[])["sh", "-c", Supervisor, "supervisor", stopSignal, Path.Combine(folder, name + ".pid"), log, .. command])
             start.ArgumentList.Add(argument);
         foreach (var (key, value) in environment ?? new Dictionary<string, string>())
             start.Environment[key] = value;
         return new ChildProcess(name, log, Process.Start(start) ?? throw new LocalStackException($"{name}: cannot start setsid."));
     }
 
-    /// <summary>Ends what an earlier run left behind: its supervisor was killed, or has not finished yet.</summary>
-    public static void StopLeftover(string folder, string name)
+    /// <summary>Runs a command to its end.</summary>
+    /// <exception cref="LocalStackException">It failed or took longer than ten minutes; names the log and what it says.</exception>
+    public static void Run(string name, string folder, IReadOnlyList<string> command)
     {
-        var file = PidFile(folder, name);
-        if (!File.Exists(file) || !int.TryParse(File.ReadAllText(file), out var pid))
-            return;
-        try
-        {
-            using var process = Process.GetProcessById(pid);
-            // Process ids are used again: only one that runs in our folder is ours.
-            if (!File.ReadAllText($"/proc/{pid}/cmdline").Contains(folder, StringComparison.Ordinal) || process.WaitForExit(3000))
-                return;
-            process.Kill();
-            process.WaitForExit(5000);
-        }
-        catch (Exception exception) when (exception is ArgumentException or InvalidOperationException or IOException)
-        {
-            // It is gone.
-        }
-        File.Delete(file);
+        using var process = Start(name, folder, "TERM", command);
+        if (!process._supervisor.WaitForExit(TimeSpan.FromMinutes(10)))
+            throw process.Failed("did not end within ten minutes");
+        if (process._supervisor.ExitCode != 0)
+            throw process.Failed("failed");
     }
 
     /// <summary>Polls until the service answers.</summary>
-    /// <exception cref="LocalStackException">It ended, or did not answer in time; names the log and its last line.</exception>
+    /// <exception cref="LocalStackException">It ended, or did not answer in time; names the log and what it says.</exception>
     public void WaitUntil(Func<bool> answers, TimeSpan atMost)
     {
         var start = Stopwatch.GetTimestamp();
@@ -94,7 +88,6 @@ internal sealed class ChildProcess : IDisposable
     {
         _supervisor.StandardInput.Close();
         _supervisor.WaitForExit(10_000);
-        _supervisor.Dispose();
     }
 
     /// <summary>A TCP port on loopback that is free now.</summary>
@@ -123,12 +116,10 @@ internal sealed class ChildProcess : IDisposable
         }
     }
 
-    private static string PidFile(string folder, string name) => Path.Combine(folder, name + ".pid");
-
     private LocalStackException Failed(string how)
     {
         Dispose();
-        var last = File.Exists(_log) ? File.ReadLines(_log).LastOrDefault(line => line.Length > 0) : null;
-        return new LocalStackException($"{_name} {how}; see {_log}{(last is null ? "" : ": " + last)}");
+        var said = File.Exists(_log) ? Tools.Complaint(File.ReadLines(_log)) : null;
+        return new LocalStackException($"{_name} {how}; see {_log}{(said is null ? "" : ": " + said)}");
     }
 }

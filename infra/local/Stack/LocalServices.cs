@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.Versioning;
 
 namespace FunctionsRegistry.LocalStack;
 
@@ -23,8 +24,10 @@ public sealed class LocalServices : IDisposable
         var services = new LocalServices();
         if (!options.Postgres && !options.Redis && !options.Blobs)
             return services;
-        if (OperatingSystem.IsWindows())
-            throw new LocalStackException("Services are started for you on Linux and macOS only: start infra/local/compose.yaml and copy local.settings.sample.json.");
+        if (!OperatingSystem.IsLinux())
+            throw new LocalStackException(
+                "Services are started for you on Linux only: run `docker compose -f infra/local/compose.yaml up -d --wait` and copy local.settings.sample.json "
+                + "to local.settings.json.");
         try
         {
             services.StartAll(options, progress);
@@ -33,7 +36,11 @@ public sealed class LocalServices : IDisposable
         catch (Exception exception)
         {
             services.Dispose();
-            throw exception is AggregateException { InnerExceptions: [var first, ..] } ? first as LocalStackException ?? exception : exception;
+            var first = exception is AggregateException { InnerExceptions: [var inner, ..] } ? inner : exception;
+            throw first is LocalStackException or not (IOException or UnauthorizedAccessException)
+                ? first
+                : new LocalStackException(
+                    $"Services cannot keep their data in {options.DataDirectory}: {first.Message.TrimEnd('.')}. Mend that, or choose another folder with Local__DataDirectory.");
         }
     }
 
@@ -46,20 +53,15 @@ public sealed class LocalServices : IDisposable
         _lock = null;
     }
 
+    [SupportedOSPlatform("linux")]
     private void StartAll(StackOptions options, Action<string> progress)
     {
-        var folder = Directory.CreateDirectory(options.DataDirectory);
-        _lock = TakeLock(folder.FullName);
-        var missing = new List<string>();
-        if (options.Redis && Tools.Find("redis-server") is null)
-            missing.Add("redis-server");
-        if (options.Postgres && PostgresPrograms.Find() is null)
-            missing.Add("postgresql");
-        if (options.Blobs && Tools.Find("node") is null)
-            missing.AddRange(["nodejs", "npm"]);
-        // One apt run for all: two at once would wait for each other's lock.
-        if (missing.Count > 0)
-            Tools.TryInstall(missing, progress);
+        var folder = Directory.CreateDirectory(options.DataDirectory).FullName;
+        var owner = Path.Combine(folder, "owner.pid");
+        _lock = FolderLock.TryTake(Path.Combine(folder, "lock")) ?? throw new LocalStackException(
+            $"Process {(File.Exists(owner) ? File.ReadAllText(owner) : "unknown")} already runs services in {folder}: stop it, or give this one another folder with Local__DataDirectory.");
+        File.WriteAllText(owner, Environment.ProcessId.ToString());
+        MissingTools.InstallOrExplain(options, progress);
 
         Parallel.Invoke(
             () => StartOne(options.Postgres, "PostgreSQL", progress, () => PostgresServer.Start(options, progress)),
@@ -81,20 +83,32 @@ public sealed class LocalServices : IDisposable
         }
         progress($"{name} is ready ({Stopwatch.GetElapsedTime(clock).TotalSeconds:0.0} s)");
     }
+}
 
-    private static FileStream TakeLock(string folder)
+/// <summary>A lock on a file that the kernel takes back when this process ends, however it ends.</summary>
+internal static class FolderLock
+{
+    private const int WouldBlock = 11;
+
+    /// <summary>Null while another holds it.</summary>
+    public static FileStream? TryTake(string file)
     {
-        var owner = Path.Combine(folder, "owner.pid");
         try
         {
-            var file = new FileStream(Path.Combine(folder, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-            File.WriteAllText(owner, Environment.ProcessId.ToString());
-            return file;
+            return new FileStream(file, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         }
-        catch (IOException)
+        catch (IOException exception) when (exception.HResult == WouldBlock)
         {
-            var pid = File.Exists(owner) ? File.ReadAllText(owner) : "unknown";
-            throw new LocalStackException($"Process {pid} already runs services in {folder}: stop it, or give this one another folder with Local__DataDirectory.");
+            return null;
         }
+    }
+
+    /// <summary>Waits until it is ours.</summary>
+    public static FileStream Wait(string file)
+    {
+        FileStream? held;
+        while ((held = TryTake(file)) is null)
+            Thread.Sleep(100);
+        return held;
     }
 }

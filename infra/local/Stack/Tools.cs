@@ -1,9 +1,11 @@
+using System.ComponentModel;
 using System.Diagnostics;
+using System.Text.RegularExpressions;
 
 namespace FunctionsRegistry.LocalStack;
 
 /// <summary>Finds programs and runs them to their end.</summary>
-internal static class Tools
+internal static partial class Tools
 {
     /// <summary>Full path of a program on PATH, or null.</summary>
     public static string? Find(string name, string? path = null) =>
@@ -12,7 +14,7 @@ internal static class Tools
 
     /// <summary>Runs a program; its output is returned where it succeeds and is part of the error where it does not.</summary>
     /// <exception cref="LocalStackException">It failed or took longer than ten minutes.</exception>
-    public static string Run(string what, IReadOnlyList<string> command, string? folder = null, string? input = null, IReadOnlyDictionary<string, string>? environment = null)
+    public static string Run(string what, IReadOnlyList<string> command, string? folder = null, IReadOnlyDictionary<string, string>? environment = null)
     {
         var start = new ProcessStartInfo(command[0], command.Skip(1))
         {
@@ -24,11 +26,19 @@ internal static class Tools
         };
         foreach (var (key, value) in environment ?? new Dictionary<string, string>())
             start.Environment[key] = value;
-        using var process = Process.Start(start) ?? throw new LocalStackException($"{what}: cannot start {command[0]}.");
+        using var process = new Process { StartInfo = start };
+        try
+        {
+            process.Start();
+        }
+        catch (Win32Exception exception)
+        {
+            throw new LocalStackException($"{what}: {exception.Message}");
+        }
         var output = new List<string>();
         DataReceivedEventHandler collect = (_, line) =>
         {
-            if (line.Data is { Length: > 0 } text)
+            if (line.Data is { } text)
                 lock (output)
                     output.Add(text);
         };
@@ -36,28 +46,25 @@ internal static class Tools
         process.ErrorDataReceived += collect;
         process.BeginOutputReadLine();
         process.BeginErrorReadLine();
-        process.StandardInput.Write(input);
         process.StandardInput.Close();
         if (!process.WaitForExit(TimeSpan.FromMinutes(10)))
         {
             process.Kill(entireProcessTree: true);
-            throw new LocalStackException($"{what}: {command[0]} did not end within ten minutes.");
+            throw new LocalStackException($"{what} did not end within ten minutes.");
         }
         process.WaitForExit();
         return process.ExitCode == 0
             ? string.Join('\n', output)
-            : throw new LocalStackException($"{what}: {string.Join(' ', command)} failed: {output.LastOrDefault() ?? $"exit code {process.ExitCode}"}");
+            : throw new LocalStackException($"{what} failed: {Complaint(output) ?? $"exit code {process.ExitCode}"}");
     }
 
-    /// <summary>As root on Debian or Ubuntu: installs packages. False where that is no option.</summary>
-    public static bool TryInstall(IReadOnlyList<string> packages, Action<string> progress)
+    /// <summary>The line of a program's output that says what is wrong: the first that says so in words, else the last.</summary>
+    public static string? Complaint(IEnumerable<string> output)
     {
-        if (!Environment.IsPrivilegedProcess || Find("apt-get") is not { } apt)
-            return false;
-        progress($"Installing {string.Join(", ", packages)} with apt-get (you are root and they are missing)");
-        var environment = new Dictionary<string, string> { ["DEBIAN_FRONTEND"] = "noninteractive" };
-        Run("apt-get update", [apt, "update", "-qq"], environment: environment);
-        Run("apt-get install", [apt, "install", "-y", "-qq", "--no-install-recommends", .. packages], environment: environment);
-        return true;
+        var lines = output.Where(line => !string.IsNullOrWhiteSpace(line)).ToList();
+        return lines.Find(line => ErrorLine().IsMatch(line)) ?? lines.LastOrDefault();
     }
+
+    [GeneratedRegex(@"(error|\bfatal|\bpanic)\b|^E: ", RegexOptions.IgnoreCase)]
+    private static partial Regex ErrorLine();
 }
