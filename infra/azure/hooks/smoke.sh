@@ -11,7 +11,7 @@ status() { curl --silent --max-time 20 --request "${2:-GET}" --output "$body" --
 
 # Instances of the new build take a while to come.
 for ((i = 0; i < ${REGISTRY_SMOKE_TRIES:-60}; i++)); do
-  [ "$(status /health)" = 200 ] && grep -q '"status":"healthy"' "$body" && break
+  [ "$(status /health)" = 200 ] && grep -q '^{"status":"healthy"' "$body" && break
   sleep 5
 done
 failed=0
@@ -25,7 +25,7 @@ check() { # what, path, statuses, text that the body must hold, method
     failed=1
   fi
 }
-check "health: every dependency" /health 200 '"status":"healthy"'
+check "health: every dependency" /health 200 '^{"status":"healthy"'
 check "marketplace lists agents" "/agentx/api/v1/agents?limit=1" 200 '"agents"'
 check "marketplace refuses strangers" /agentx/api/v1/auth/token 401 '"error"' DELETE
 check "unknown paths are answered" /no/such/path 404 '"request_id"'

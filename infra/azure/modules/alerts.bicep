@@ -55,8 +55,8 @@ var logRules = [
     name: 'failed-requests'
     severity: 1
     description: 'More than ${failedRequestPercent} % of the requests of five minutes were answered with 5xx. Look at /health, then at AppExceptions by request id.'
-    // Fewer than 50 requests make no ratio: one failure at night would be 100 %.
-    query: 'AppRequests | summarize total = count(), failed = countif(toint(ResultCode) >= 500) | where total >= 50 | project percent = 100.0 * failed / total'
+    // ItemCount: a record stands for several where telemetry is sampled. Fewer than 50 requests make no ratio: one failure at night would be 100 %.
+    query: 'AppRequests | summarize total = sum(ItemCount), failed = sumif(ItemCount, toint(ResultCode) >= 500) | where total >= 50 | project percent = 100.0 * failed / total'
     measure: 'percent'
     threshold: failedRequestPercent
   }
