@@ -6,9 +6,9 @@ using FunctionsRegistry.Functions.IndexAgent;
 using FunctionsRegistry.Functions.Marketplace;
 using FunctionsRegistry.Functions.ModelRegistry;
 using FunctionsRegistry.Functions.Platform;
+using FunctionsRegistry.Identity;
 using FunctionsRegistry.Postgres;
 using FunctionsRegistry.RateLimits;
-using Npgsql;
 
 namespace FunctionsRegistry.Functions;
 
@@ -44,9 +44,10 @@ public static class RegistryServices
         services.AddSingleton(TimeProvider.System);
         services.AddHttpClient();
 
+        services.AddSingleton(provider => EntraTokens.OfProcess(provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton(DatabaseOptions.FromConfiguration(configuration, migrateByDefault: RuntimeFlavour.IsLocal));
-        services.AddSingleton(provider => new NpgsqlDataSourceBuilder(provider.GetRequiredService<DatabaseOptions>().ConnectionString).Build());
-        services.AddSingleton(provider => new Migrator(provider.GetRequiredService<DatabaseOptions>().ConnectionString));
+        services.AddSingleton(provider => provider.GetRequiredService<DatabaseOptions>().CreateDataSource(provider.GetRequiredService<EntraTokens>()));
+        services.AddSingleton(provider => provider.GetRequiredService<DatabaseOptions>().CreateMigrator(provider.GetRequiredService<EntraTokens>()));
         services.AddSingleton<IdempotencyStore>();
 
         services.AddSingleton(BlobOptions.FromConfiguration(configuration));

@@ -13,7 +13,9 @@ public sealed record Migration(int Number, string Name, string Sql, string Sha25
 }
 
 /// <summary>Brings the schema up to the code: embedded scripts, in order, once each, under an advisory lock, with their checksums recorded.</summary>
-public sealed class Migrator(string connectionString)
+/// <param name="password">Gives the password of a new connection; null: it is in the connection string.</param>
+/// <param name="appRole">A role that may read and write rows after migrating; null: none.</param>
+public sealed class Migrator(string connectionString, Func<CancellationToken, ValueTask<string>>? password = null, string? appRole = null)
 {
     // Any constant of our own: it keeps two starting processes from migrating at once.
     private const long LockKey = 0x46756e63526567;
@@ -40,6 +42,9 @@ public sealed class Migrator(string connectionString)
             await ApplyAsync(connection, migration, cancellationToken);
             names.Add(migration.Name);
         }
+        // Also without a new migration: the role may be.
+        if (appRole is not null)
+            await AppRole.GrantAsync(connection, appRole, database => OpenAsync(cancellationToken, database), cancellationToken);
         return names;
     }
 
@@ -57,11 +62,15 @@ public sealed class Migrator(string connectionString)
             throw new SchemaMismatchException($"The schema is older than this build ({missing.Name} is missing): run the `migrate` command first.");
     }
 
-    private async Task<NpgsqlConnection> OpenAsync(CancellationToken cancellationToken)
+    private async Task<NpgsqlConnection> OpenAsync(CancellationToken cancellationToken, string? database = null)
     {
         // Not pooled: the advisory lock and the relaxed timeouts end with the session.
         // lock_timeout: a migration that waits for a table stops everybody who comes after it, so it gives up and can be run again.
         var builder = new NpgsqlConnectionStringBuilder(connectionString) { Pooling = false, CommandTimeout = 0, Options = "-c statement_timeout=0 -c lock_timeout=10000" };
+        if (database is not null)
+            builder.Database = database;
+        if (password is not null)
+            builder.Password = await password(cancellationToken);
         var connection = new NpgsqlConnection(builder.ConnectionString);
         await connection.OpenAsync(cancellationToken);
         return connection;

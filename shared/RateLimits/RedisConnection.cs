@@ -1,3 +1,4 @@
+using FunctionsRegistry.Identity;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Logging;
 using StackExchange.Redis;
@@ -5,7 +6,10 @@ using StackExchange.Redis;
 namespace FunctionsRegistry.RateLimits;
 
 /// <summary>Where Redis is: <c>REDIS_CONNECTION</c>, in StackExchange.Redis' form, such as <c>host:6379,password=...,ssl=true</c>.</summary>
-public sealed record RedisOptions(ConfigurationOptions Configuration)
+/// <param name="UsesEntra">
+/// <c>REDIS_AUTH=entra</c>: the password is an Entra token of the process' identity, whose object id is <c>user=</c> in the connection.
+/// </param>
+public sealed record RedisOptions(ConfigurationOptions Configuration, bool UsesEntra = false)
 {
     /// <summary>Reads the setting.</summary>
     /// <exception cref="InvalidOperationException">It is not set, or cannot be understood; the message never shows it, it may hold a password.</exception>
@@ -27,24 +31,44 @@ public sealed record RedisOptions(ConfigurationOptions Configuration)
         options.AbortOnConnectFail = false;
         options.ConnectTimeout = 1500;
         options.ConnectRetry = 1;
-        return new RedisOptions(options);
+        var usesEntra = AuthSetting.UsesEntra(configuration, "REDIS_AUTH");
+        if (usesEntra && !string.IsNullOrEmpty(options.Password))
+            throw new InvalidOperationException("REDIS_AUTH is entra, so a token is the password: leave the password in REDIS_CONNECTION out.");
+        return new RedisOptions(options, usesEntra);
     }
 }
 
-/// <summary>The one Redis connection of the process, made in the background so that a Redis that is down neither stops nor slows the start.</summary>
-public sealed partial class RedisConnection(RedisOptions options, TimeProvider time, ILogger<RedisConnection> logger) : IDisposable
+/// <summary>
+/// The one Redis connection of the process, made in the background so that a Redis that is down neither stops nor slows the start. Where tokens are
+/// passwords it is replaced before its token expires: the server ends a connection whose token has.
+/// </summary>
+public sealed partial class RedisConnection(RedisOptions options, EntraTokens tokens, TimeProvider time, ILogger<RedisConnection> logger) : IDisposable
 {
     private static readonly TimeSpan s_pause = TimeSpan.FromSeconds(2);
+
+    // Within the margin in which EntraTokens asks for a new one.
+    private static readonly TimeSpan s_renewBefore = EntraTokens.Margin - TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan s_renewalPause = TimeSpan.FromSeconds(20);
     private readonly Lock _gate = new();
-    private ConnectionMultiplexer? _multiplexer;
+    private volatile ConnectionMultiplexer? _multiplexer;
     private Task? _connecting;
     private long _downUntil;
+    private long _renewAt = long.MaxValue;
 
     /// <summary>Whether the last call worked; false at most two seconds after Redis came back.</summary>
     public bool IsUp => _multiplexer is { IsConnected: true } && time.GetUtcNow().UtcTicks >= Volatile.Read(ref _downUntil);
 
     /// <summary>The database, or null while Redis is down: the caller then does without.</summary>
-    public IDatabase? Database => IsUp ? _multiplexer!.GetDatabase() : StartConnecting();
+    public IDatabase? Database
+    {
+        get
+        {
+            // Looked at before: a connection whose token is near its end serves on while the next one is made.
+            if (!IsUp || time.GetUtcNow().UtcTicks >= Volatile.Read(ref _renewAt))
+                StartConnecting();
+            return IsUp ? _multiplexer!.GetDatabase() : null;
+        }
+    }
 
     /// <summary>Waits for the first connection, at most as long as said; for the start of the app.</summary>
     public async Task ConnectAsync(TimeSpan atMost)
@@ -65,28 +89,69 @@ public sealed partial class RedisConnection(RedisOptions options, TimeProvider t
     /// <inheritdoc/>
     public void Dispose() => _multiplexer?.Dispose();
 
-    private IDatabase? StartConnecting()
+    private void StartConnecting()
     {
         lock (_gate)
         {
-            if (_multiplexer is null && _connecting is null or { IsCompleted: true } && time.GetUtcNow().UtcTicks >= Volatile.Read(ref _downUntil))
+            var now = time.GetUtcNow().UtcTicks;
+            var isNeeded = _multiplexer is null ? now >= Volatile.Read(ref _downUntil) : now >= Volatile.Read(ref _renewAt);
+            if (isNeeded && _connecting is null or { IsCompleted: true })
                 _connecting = ConnectAsync();
         }
-        return null;
     }
 
     private async Task ConnectAsync()
     {
         try
         {
-            _multiplexer = await ConnectionMultiplexer.ConnectAsync(options.Configuration);
+            var configuration = options.Configuration;
+            var renewAt = long.MaxValue;
+            if (options.UsesEntra)
+            {
+                var token = await tokens.GetAsync(EntraTokens.RedisScope, CancellationToken.None);
+                configuration = configuration.Clone();
+                configuration.Password = token.Token;
+                // One that could not be replaced yet is tried again soon.
+                renewAt = Math.Max((token.ExpiresOn - s_renewBefore).UtcTicks, (time.GetUtcNow() + s_renewalPause).UtcTicks);
+            }
+            Replace(await ConnectionMultiplexer.ConnectAsync(configuration), renewAt);
         }
-        catch (Exception exception) when (exception is RedisConnectionException or TimeoutException or System.Net.Sockets.SocketException)
+        catch (Exception exception) when (exception is RedisConnectionException or TimeoutException or System.Net.Sockets.SocketException or EntraTokenException)
         {
-            ReportFailure(exception);
+            Volatile.Write(ref _renewAt, Math.Min(Volatile.Read(ref _renewAt), (time.GetUtcNow() + s_renewalPause).UtcTicks));
+            if (_multiplexer is { IsConnected: true })
+                LogRenewalFailed(exception.Message);
+            else
+                ReportFailure(exception);
         }
+    }
+
+    private void Replace(ConnectionMultiplexer next, long renewAt)
+    {
+        var last = _multiplexer;
+        if (last is { IsConnected: true } && !next.IsConnected)
+        {
+            // The one at hand still works: better than one that does not.
+            Volatile.Write(ref _renewAt, (time.GetUtcNow() + s_renewalPause).UtcTicks);
+            _ = EndAsync(next);
+            return;
+        }
+        _multiplexer = next;
+        Volatile.Write(ref _renewAt, renewAt);
+        if (last is not null)
+            _ = EndAsync(last);
+    }
+
+    // Calls that took the connection before it was replaced get their answers.
+    private static async Task EndAsync(ConnectionMultiplexer multiplexer)
+    {
+        await Task.Delay(TimeSpan.FromSeconds(5));
+        multiplexer.Dispose();
     }
 
     [LoggerMessage(1201, LogLevel.Warning, "Redis is not available, limits are counted in this process: {Reason}")]
     private partial void LogDown(string reason);
+
+    [LoggerMessage(1202, LogLevel.Warning, "The Redis connection could not be renewed before its token expires, tried again soon: {Reason}")]
+    private partial void LogRenewalFailed(string reason);
 }
