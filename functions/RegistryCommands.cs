@@ -26,19 +26,25 @@ public static class RegistryCommands
             return 0;
         }
         // Option classes throw InvalidOperationException, with the setting's name, and the framework FormatException for a broken URL.
-        catch (Exception exception) when (exception is SchemaMismatchException or NpgsqlException or EntraTokenException or InvalidOperationException or FormatException)
+        catch (Exception exception) when (
+            exception is SchemaMismatchException or NpgsqlException or EntraTokenException or InvalidOperationException or FormatException)
         {
             await Console.Error.WriteLineAsync($"Cannot start: {exception.Message}");
             return 1;
         }
     }
 
-    /// <summary>Refuses settings that are unsafe in Azure; brings the schema up to date, or checks it where migrating is a deployment step of its own; connects Redis.</summary>
+    /// <summary>
+    /// Refuses settings that are unsafe in Azure; brings the schema up to date, or checks it where migrating is a deployment step of its own;
+    /// connects Redis.
+    /// </summary>
     public static async Task PrepareAsync(IHost host, CancellationToken cancellationToken)
     {
         if (!RuntimeFlavour.IsLocal)
             StartupChecks.Refuse(
-                host.Services.GetRequiredService<IConfiguration>(), host.Services.GetRequiredService<DatabaseOptions>(), host.Services.GetRequiredService<RedisOptions>());
+                host.Services.GetRequiredService<IConfiguration>(),
+                host.Services.GetRequiredService<DatabaseOptions>(),
+                host.Services.GetRequiredService<RedisOptions>());
         var migrator = host.Services.GetRequiredService<Migrator>();
         if (host.Services.GetRequiredService<DatabaseOptions>().MigrateAtStart)
             await migrator.MigrateAsync(cancellationToken);
