@@ -1,4 +1,3 @@
-using FunctionsRegistry.Identity;
 using FunctionsRegistry.Postgres;
 using FunctionsRegistry.RateLimits;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -26,8 +25,7 @@ public static class RegistryCommands
             return 0;
         }
         // Option classes throw InvalidOperationException, with the setting's name, and the framework FormatException for a broken URL.
-        catch (Exception exception) when (
-            exception is SchemaMismatchException or NpgsqlException or EntraTokenException or InvalidOperationException or FormatException)
+        catch (Exception exception) when (exception is SchemaMismatchException or NpgsqlException or InvalidOperationException or FormatException)
         {
             await Console.Error.WriteLineAsync($"Cannot start: {exception.Message}");
             return 1;

@@ -51,4 +51,4 @@ public sealed class EntraTokens(Lazy<TokenCredential> credential, TimeProvider t
 }
 
 /// <summary>No token can be had; the message names the setting to look at.</summary>
-public sealed class EntraTokenException(string message, Exception innerException) : Exception(message, innerException);
+public sealed class EntraTokenException(string message, Exception innerException) : InvalidOperationException(message, innerException);
