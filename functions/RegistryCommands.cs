@@ -1,6 +1,5 @@
 using FunctionsRegistry.Airflow;
 using FunctionsRegistry.Functions.ModelRegistry;
-using FunctionsRegistry.Identity;
 using FunctionsRegistry.Postgres;
 using FunctionsRegistry.RateLimits;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -33,8 +32,7 @@ public static class RegistryCommands
             return 0;
         }
         // Option classes throw InvalidOperationException, with the setting's name, and the framework FormatException for a broken URL.
-        catch (Exception exception) when (exception is SchemaMismatchException or NpgsqlException or EntraTokenException or DagFileException
-            or InvalidOperationException or FormatException)
+        catch (Exception exception) when (exception is SchemaMismatchException or NpgsqlException or DagFileException or InvalidOperationException or FormatException)
         {
             await Console.Error.WriteLineAsync($"Cannot start: {exception.Message}");
             return 1;
@@ -49,7 +47,9 @@ public static class RegistryCommands
     {
         if (!RuntimeFlavour.IsLocal)
             StartupChecks.Refuse(
-                host.Services.GetRequiredService<IConfiguration>(), host.Services.GetRequiredService<DatabaseOptions>(), host.Services.GetRequiredService<RedisOptions>());
+                host.Services.GetRequiredService<IConfiguration>(),
+                host.Services.GetRequiredService<DatabaseOptions>(),
+                host.Services.GetRequiredService<RedisOptions>());
         var migrator = host.Services.GetRequiredService<Migrator>();
         if (host.Services.GetRequiredService<DatabaseOptions>().MigrateAtStart)
             await migrator.MigrateAsync(cancellationToken);

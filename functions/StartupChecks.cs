@@ -19,7 +19,8 @@ internal static class StartupChecks
     /// <exception cref="InvalidOperationException">A secret is missing, a default or not resolved; names every setting and shows no value.</exception>
     public static void Refuse(IConfiguration configuration, DatabaseOptions database, RedisOptions redis)
     {
-        var wrong = UnresolvedReferences(configuration).Concat(Secrets(configuration)).Concat(Postgres(configuration, database)).Concat(Redis(redis)).Concat(Blobs(configuration)).ToList();
+        List<string> wrong =
+            [.. UnresolvedReferences(configuration), .. Secrets(configuration), .. Postgres(configuration, database), .. Redis(redis), .. Blobs(configuration)];
         if (wrong.Count > 0)
             throw new InvalidOperationException(string.Join("; ", wrong));
     }
@@ -49,7 +50,8 @@ internal static class StartupChecks
     private static IEnumerable<string> Postgres(IConfiguration configuration, DatabaseOptions database)
     {
         var connection = new NpgsqlConnectionStringBuilder(database.ConnectionString);
-        var (password, mode) = string.IsNullOrEmpty(configuration["DATABASE_URL"]) ? ("POSTGRES_PASSWORD", "POSTGRES_SSLMODE") : ("DATABASE_URL", "DATABASE_URL");
+        var hasUrl = !string.IsNullOrEmpty(configuration["DATABASE_URL"]);
+        var (password, mode) = hasUrl ? ("DATABASE_URL", "DATABASE_URL") : ("POSTGRES_PASSWORD", "POSTGRES_SSLMODE");
         if (connection.SslMode is SslMode.Disable or SslMode.Allow or SslMode.Prefer)
             yield return $"{mode}: sslmode must be require, verify-ca or verify-full, or the password may travel in the clear";
         if (database.UsesEntra)
@@ -72,8 +74,8 @@ internal static class StartupChecks
 
     private static IEnumerable<string> Blobs(IConfiguration configuration) =>
         from name in s_blobSettings
-        where configuration[name] is { } text
-            && (text.Contains("UseDevelopmentStorage", StringComparison.OrdinalIgnoreCase) || text.Contains("devstoreaccount1", StringComparison.OrdinalIgnoreCase))
+        let text = configuration[name] ?? ""
+        where text.Contains("UseDevelopmentStorage", StringComparison.OrdinalIgnoreCase) || text.Contains("devstoreaccount1", StringComparison.OrdinalIgnoreCase)
         select $"{name} is the storage emulator with its well-known key";
 
     private static bool IsDefault(string text) => s_defaults.Contains(text, StringComparer.OrdinalIgnoreCase);

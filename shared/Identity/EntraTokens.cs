@@ -7,7 +7,9 @@ namespace FunctionsRegistry.Identity;
 /// <summary>
 /// Entra tokens that serve as passwords of PostgreSQL and Redis: kept until shortly before they expire, and used on while a new one cannot be had.
 /// </summary>
-/// <param name="credential">Whose tokens: in Azure the managed identity that <c>AZURE_CLIENT_ID</c> names, elsewhere whoever is signed in. Made when first asked.</param>
+/// <param name="credential">
+/// Whose tokens: in Azure the managed identity that <c>AZURE_CLIENT_ID</c> names, elsewhere whoever is signed in. Made when first asked.
+/// </param>
 public sealed class EntraTokens(Lazy<TokenCredential> credential, TimeProvider time)
 {
     /// <summary>Scope of Azure Database for PostgreSQL.</summary>
@@ -34,8 +36,9 @@ public sealed class EntraTokens(Lazy<TokenCredential> credential, TimeProvider t
             return kept;
         try
         {
-            // The credential has a cache and retries of its own, so two callers at once cost little; a metadata service that hangs must not hold a connection.
-            var token = await credential.Value.GetTokenAsync(new TokenRequestContext([scope]), cancellationToken).AsTask().WaitAsync(s_timeout, time, cancellationToken);
+            // The credential has a cache and retries of its own, so two callers at once cost little; one that hangs must not hold a connection.
+            var asked = credential.Value.GetTokenAsync(new TokenRequestContext([scope]), cancellationToken).AsTask();
+            var token = await asked.WaitAsync(s_timeout, time, cancellationToken);
             return _kept[scope] = token;
         }
         catch (Exception exception) when (exception is AuthenticationFailedException or TimeoutException)
@@ -48,4 +51,4 @@ public sealed class EntraTokens(Lazy<TokenCredential> credential, TimeProvider t
 }
 
 /// <summary>No token can be had; the message names the setting to look at.</summary>
-public sealed class EntraTokenException(string message, Exception innerException) : Exception(message, innerException);
+public sealed class EntraTokenException(string message, Exception innerException) : InvalidOperationException(message, innerException);

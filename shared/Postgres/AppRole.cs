@@ -67,7 +67,8 @@ internal static class AppRole
         }
         catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.UndefinedFunction)
         {
-            throw new InvalidOperationException($"Database__AppRole: the role {role} does not exist and only Azure's PostgreSQL can make it here; create it, then migrate again.");
+            throw new InvalidOperationException(
+                $"Database__AppRole: the role {role} does not exist and only Azure's PostgreSQL can make it here; create it, then migrate again.");
         }
     }
 }

@@ -8,7 +8,9 @@ namespace FunctionsRegistry.Postgres;
 /// <param name="ConnectionString">Npgsql's form, with this app's timeouts added.</param>
 /// <param name="MigrateAtStart"><c>Database__MigrateAtStart</c>: true in the local runtime; in Azure the <c>migrate</c> command does it.</param>
 /// <param name="UsesEntra"><c>POSTGRES_AUTH=entra</c>: the password is an Entra token of the process' identity.</param>
-/// <param name="AppRole"><c>Database__AppRole</c>: a role that <c>migrate</c> makes where it is missing and lets read and write all rows, and nothing else; null: none.</param>
+/// <param name="AppRole">
+/// <c>Database__AppRole</c>: a role that <c>migrate</c> makes where it is missing and lets read and write all rows, and nothing else; null: none.
+/// </param>
 public sealed record DatabaseOptions(string ConnectionString, bool MigrateAtStart, bool UsesEntra = false, string? AppRole = null)
 {
     // Only says how soon a token that is near its end is noticed: EntraTokens asks for a new one five minutes before.
@@ -55,7 +57,8 @@ public sealed record DatabaseOptions(string ConnectionString, bool MigrateAtStar
         builder.Options = "-c statement_timeout=20000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000 -c pg_trgm.similarity_threshold=0.2";
         var usesEntra = AuthSetting.UsesEntra(configuration, "POSTGRES_AUTH");
         if (usesEntra && builder.Password is { Length: > 0 })
-            throw new InvalidOperationException("POSTGRES_AUTH is entra, so a token is the password: leave POSTGRES_PASSWORD, or the password in DATABASE_URL, out.");
+            throw new InvalidOperationException(
+                "POSTGRES_AUTH is entra, so a token is the password: leave POSTGRES_PASSWORD, or the password in DATABASE_URL, out.");
         return new DatabaseOptions(
             builder.ConnectionString,
             configuration.GetValue("Database:MigrateAtStart", migrateByDefault),

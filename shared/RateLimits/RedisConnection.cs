@@ -116,7 +116,8 @@ public sealed partial class RedisConnection(RedisOptions options, EntraTokens to
             }
             Replace(await ConnectionMultiplexer.ConnectAsync(configuration), renewAt);
         }
-        catch (Exception exception) when (exception is RedisConnectionException or TimeoutException or System.Net.Sockets.SocketException or EntraTokenException)
+        catch (Exception exception) when (
+            exception is RedisConnectionException or TimeoutException or System.Net.Sockets.SocketException or EntraTokenException)
         {
             Volatile.Write(ref _renewAt, Math.Min(Volatile.Read(ref _renewAt), (time.GetUtcNow() + s_renewalPause).UtcTicks));
             if (_multiplexer is { IsConnected: true })

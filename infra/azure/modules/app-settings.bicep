@@ -110,10 +110,10 @@ var platform = {
   RateLimits__AgentxAnonymous: '60/1m'
   RateLimits__AgentxUser: '120/1m'
   RateLimits__AgentxPublish: '10/1h'
-  RateLimits__HokusaiDefault: '100/1m'
+  RateLimits__HokusaiDefault: '1000/1h'
   RateLimits__HokusaiRegister: '20/1m'
-  RateLimits__HokusaiLineage: '30/1m'
-  RateLimits__HokusaiImpact: '50/1m'
+  RateLimits__HokusaiLineage: '100/1m'
+  RateLimits__HokusaiImpact: '100/1m'
   RateLimits__DeanPerAddress: '1000/1m'
 }
 
@@ -138,6 +138,13 @@ var dataRegistry = {
 var modelRegistry = {
   Hokusai__AdminKey: enableHokusaiAdmin ? '@Microsoft.KeyVault(SecretUri=${secrets}hokusai-admin-key)' : ''
   Mlflow__DeletedRetentionDays: ''
+  MLFLOW_SERVER_URL: mlflowServerUrl
+  MLFLOW_SERVE_ARTIFACTS: 'true'
+  MLFLOW_CB_FAILURE_THRESHOLD: '5'
+  MLFLOW_CB_RECOVERY_TIMEOUT: '60'
+  MLFLOW_TIMEOUT_SECONDS: '30'
+  // What the contract's health answers call this deployment.
+  ENVIRONMENT: 'production'
 }
 
 var indexAgent = {
@@ -157,10 +164,6 @@ var airflow = {
 
 // Agreed on, and read by parts of the app that are still to come; each moves to its slice's group with them.
 var planned = {
-  MLFLOW_SERVER_URL: mlflowServerUrl
-  MLFLOW_SERVE_ARTIFACTS: 'true'
-  MLFLOW_CB_FAILURE_THRESHOLD: '5'
-  MLFLOW_CB_RECOVERY_TIMEOUT: '60'
   DSPY_LM_BASE_URL: dspyLmBaseUrl
   DSPY_LM_API_KEY: empty(dspyLmBaseUrl) ? '' : '@Microsoft.KeyVault(SecretUri=${secrets}dspy-lm-api-key)'
   DSPY_LM_MODEL: dspyLmModel

@@ -50,7 +50,8 @@ public sealed class BicepFiles
     private static string InstallParser()
     {
         var source = Path.Combine(Folder, "syntax");
-        var files = new[] { "package.json", "package-lock.json", "parse.mjs" }.ToDictionary(file => file, file => File.ReadAllBytes(Path.Combine(source, file)));
+        var files = new[] { "package.json", "package-lock.json", "parse.mjs" }
+            .ToDictionary(file => file, file => File.ReadAllBytes(Path.Combine(source, file)));
         var hash = Convert.ToHexStringLower(SHA256.HashData([.. files.Values.SelectMany(bytes => bytes)]))[..12];
         var target = Path.Combine(StackOptions.DefaultDataDirectory, "tools", $"bicep-syntax-{hash}");
         if (Directory.Exists(target))
@@ -112,7 +113,8 @@ public sealed class BicepFile
     public IEnumerable<BicepDeclaration> Modules => Of("module_declaration");
 
     /// <summary>All resources, also those inside others.</summary>
-    public IEnumerable<BicepDeclaration> Resources => Root.All().Where(node => node.Type == "resource_declaration").Select(node => new BicepDeclaration(node, []));
+    public IEnumerable<BicepDeclaration> Resources =>
+        Root.All().Where(node => node.Type == "resource_declaration").Select(node => new BicepDeclaration(node, []));
 
     public override string ToString() => Name;
 
@@ -139,7 +141,8 @@ public sealed record BicepDeclaration(BicepNode Node, IReadOnlyList<BicepNode> D
 
     /// <summary>The text of @description, or null.</summary>
     public string? Description => Decorators.SelectMany(decorator => decorator.All())
-        .FirstOrDefault(node => node.Type == "call_expression" && node.Children[0].Text == "description")?.All().FirstOrDefault(node => node.Type == "string")?.Text.Trim('\'');
+        .FirstOrDefault(node => node.Type == "call_expression" && node.Children[0].Text == "description")?.All()
+        .FirstOrDefault(node => node.Type == "string")?.Text.Trim('\'');
 
     /// <summary>A parameter's default, or the value of a var or output.</summary>
     public BicepNode? Value => Node.Type == "variable_declaration" ? Node.Children[1] : Node.Children.Count > 2 ? Node.Children[2] : null;

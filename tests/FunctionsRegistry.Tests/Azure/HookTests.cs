@@ -91,7 +91,11 @@ public sealed class HookTests(RegistryApp app) : IClassFixture<RegistryApp>, IDi
 
     private async Task<(int Code, string Output)> RunAsync(string hook, params (string Name, string Value)[] environment)
     {
-        var start = new ProcessStartInfo("bash", [Path.Combine(BicepFiles.Folder, "hooks", hook)]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo("bash", [Path.Combine(BicepFiles.Folder, "hooks", hook)])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
         start.Environment["PATH"] = _folder + Path.PathSeparator + start.Environment["PATH"];
         start.Environment.Remove("FunctionsRuntime");
         foreach (var (name, value) in environment)

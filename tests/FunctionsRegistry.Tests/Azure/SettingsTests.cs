@@ -1,7 +1,11 @@
 using System.Diagnostics;
+using System.Reflection;
 using System.Text.RegularExpressions;
+using FunctionsRegistry.Blobs;
 using FunctionsRegistry.Functions;
+using FunctionsRegistry.Marketplace;
 using FunctionsRegistry.Postgres;
+using FunctionsRegistry.RateLimits;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -73,25 +77,25 @@ public sealed partial class SettingsTests(BicepFiles files)
         var database = host.Services.GetRequiredService<DatabaseOptions>();
         database.UsesEntra.ShouldBeTrue();
         database.MigrateAtStart.ShouldBeFalse();
-        StartupChecks.Refuse(
-            host.Services.GetRequiredService<IConfiguration>(), database, host.Services.GetRequiredService<FunctionsRegistry.RateLimits.RedisOptions>());
+        StartupChecks.Refuse(host.Services.GetRequiredService<IConfiguration>(), database, host.Services.GetRequiredService<RedisOptions>());
     }
 
     [Fact]
     public void What_the_deployment_calls_defaults_are_the_defaults()
     {
-        var recorder = new Recorder();
-        using var plain = Compose(Start(), recorder);
+        string[] sections = ["RateLimits__", "Marketplace__", "Blobs__"];
+        using var plain = Compose(Start(), new Recorder());
         var same = Start();
         foreach (var (name, value) in Groups().SelectMany(group => group.Value))
-            if (name.StartsWith("RateLimits__", StringComparison.Ordinal) || name.StartsWith("Marketplace__", StringComparison.Ordinal) || name.StartsWith("Blobs__", StringComparison.Ordinal))
+            if (sections.Any(section => name.StartsWith(section, StringComparison.Ordinal)))
                 same[Key(name)] = value.StringValue;
         using var deployed = Compose(same, new Recorder());
 
-        deployed.Services.GetRequiredService<FunctionsRegistry.Marketplace.MarketplaceOptions>().ShouldBe(plain.Services.GetRequiredService<FunctionsRegistry.Marketplace.MarketplaceOptions>());
-        deployed.Services.GetRequiredService<FunctionsRegistry.Blobs.BlobOptions>().ShouldBe(plain.Services.GetRequiredService<FunctionsRegistry.Blobs.BlobOptions>());
-        var (limits, standard) = (deployed.Services.GetRequiredService<FunctionsRegistry.RateLimits.RateLimitOptions>(), plain.Services.GetRequiredService<FunctionsRegistry.RateLimits.RateLimitOptions>());
-        foreach (var policy in Enum.GetValues<FunctionsRegistry.RateLimits.RateLimitPolicy>())
+        deployed.Services.GetRequiredService<MarketplaceOptions>().ShouldBe(plain.Services.GetRequiredService<MarketplaceOptions>());
+        deployed.Services.GetRequiredService<BlobOptions>().ShouldBe(plain.Services.GetRequiredService<BlobOptions>());
+        var limits = deployed.Services.GetRequiredService<RateLimitOptions>();
+        var standard = plain.Services.GetRequiredService<RateLimitOptions>();
+        foreach (var policy in Enum.GetValues<RateLimitPolicy>())
             limits[policy].ShouldBe(standard[policy]);
         limits.KeyPrefix.ShouldBe(standard.KeyPrefix);
     }
@@ -110,7 +114,8 @@ public sealed partial class SettingsTests(BicepFiles files)
         foreach (var folder in (string[])["shared", "functions"])
             foreach (var file in Directory.EnumerateFiles(Path.Combine(BicepFiles.Repository, folder), "*.cs", SearchOption.AllDirectories))
                 if (!file.Split(Path.DirectorySeparatorChar).Intersect(["obj", "bin"]).Any())
-                    read.UnionWith(Literal().Matches(File.ReadAllText(file)).Select(match => Name(match.Groups[1].Value)).Where(name => !name.EndsWith("__", StringComparison.Ordinal)));
+                    read.UnionWith(Literal().Matches(File.ReadAllText(file)).Select(match => Name(match.Groups[1].Value))
+                        .Where(name => !name.EndsWith("__", StringComparison.Ordinal)));
         return read;
     }
 
@@ -163,8 +168,8 @@ public sealed partial class SettingsTests(BicepFiles files)
         public override bool TryGet(string key, out string? value)
         {
             value = null;
-            var reader = new StackTrace(1).GetFrames().Select(frame => frame.GetMethod()?.DeclaringType?.Assembly)
-                .FirstOrDefault(assembly => assembly is not null && !assembly.GetName().Name!.StartsWith("Microsoft.Extensions.Configuration", StringComparison.Ordinal));
+            var reader = new StackTrace(1).GetFrames().Select(frame => frame.GetMethod()?.DeclaringType?.Assembly).OfType<Assembly>()
+                .FirstOrDefault(assembly => !assembly.GetName().Name!.StartsWith("Microsoft.Extensions.Configuration", StringComparison.Ordinal));
             if (reader == typeof(RegistryServices).Assembly || reader == typeof(DatabaseOptions).Assembly)
                 lock (Keys)
                     Keys.Add(key);

@@ -69,6 +69,7 @@ public sealed class StartupCheckTests
         foreach (var (name, value) in changes)
             settings[name] = value;
         var configuration = new ConfigurationBuilder().AddInMemoryCollection(settings).Build();
-        StartupChecks.Refuse(configuration, DatabaseOptions.FromConfiguration(configuration, migrateByDefault: false), RedisOptions.FromConfiguration(configuration));
+        var database = DatabaseOptions.FromConfiguration(configuration, migrateByDefault: false);
+        StartupChecks.Refuse(configuration, database, RedisOptions.FromConfiguration(configuration));
     }
 }
