@@ -77,9 +77,12 @@ public static class RegistryCommands
         Console.WriteLine($"""
 
             FunctionsRegistry is ready: {url}/
-              agentx   curl {url}/agentx/api/v1/agents
-              airflow  curl -u airflow:airflow {url}/airflow/api/v1/dags
-              health   curl {url}/health
+              agentx     curl {url}/agentx/api/v1/agents
+              dhg        curl {url}/dhg/api/v1/agents/discover
+              hokusai    curl {url}/hokusai/health
+              indexagent curl {url}/indexagent/repositories
+              airflow    curl -u airflow:airflow {url}/airflow/api/v1/dags
+              health     curl {url}/health
             """);
     }
 }

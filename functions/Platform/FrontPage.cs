@@ -9,6 +9,9 @@ internal static class FrontPage
     private static readonly (string Name, string Prefix, string Try)[] s_contracts =
     [
         ("Agent marketplace (agentx)", "/agentx", "/agentx/api/v1/agents"),
+        ("Agent and data registry (DHG)", "/dhg", "/dhg/api/v1/agents/discover"),
+        ("Model registry and MLflow (Hokusai)", "/hokusai", "/hokusai/health"),
+        ("Code search (DEAN IndexAgent)", "/indexagent", "/indexagent/repositories"),
         ("Airflow (DEAN)", "/airflow", "/airflow/health"),
     ];
 

@@ -108,7 +108,11 @@ public sealed class RunTests(RunTests.App app) : IClassFixture<RunTests.App>
         (await app.StatesAsync(path)).ShouldBe(
             new Dictionary<string, string>
             {
-                ["first"] = "success", ["risky"] = "failed", ["after"] = "upstream_failed", ["always"] = "success", ["alarm"] = "success",
+                ["first"] = "success",
+                ["risky"] = "failed",
+                ["after"] = "upstream_failed",
+                ["always"] = "success",
+                ["alarm"] = "success",
             },
             ignoreOrder: true);
         var risky = await app.GetAsync(path + "/taskInstances/risky");
@@ -131,7 +135,11 @@ public sealed class RunTests(RunTests.App app) : IClassFixture<RunTests.App>
         (await app.StatesAsync(path)).ShouldBe(
             new Dictionary<string, string>
             {
-                ["first"] = "success", ["risky"] = "success", ["after"] = "success", ["always"] = "success", ["alarm"] = "success",
+                ["first"] = "success",
+                ["risky"] = "success",
+                ["after"] = "success",
+                ["always"] = "success",
+                ["alarm"] = "success",
             },
             ignoreOrder: true);
         (await app.GetAsync(path + "/taskInstances/first")).GetProperty("start_date").GetString().ShouldBe(firstStarted);
