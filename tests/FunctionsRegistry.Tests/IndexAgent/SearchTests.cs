@@ -171,7 +171,18 @@ public sealed class SearchTests(Library app) : IClassFixture<Library>
     {
         var zero = new Dictionary<string, double>
         {
-            ["body"] = 0, ["comment"] = 4, ["name"] = 0, ["path"] = 0, ["file"] = 0, ["coverage"] = 0, ["identifier"] = 0, ["definition"] = 0, ["phrase"] = 0, ["proximity"] = 0, ["test"] = 0, ["docs"] = 0,
+            ["body"] = 0,
+            ["comment"] = 4,
+            ["name"] = 0,
+            ["path"] = 0,
+            ["file"] = 0,
+            ["coverage"] = 0,
+            ["identifier"] = 0,
+            ["definition"] = 0,
+            ["phrase"] = 0,
+            ["proximity"] = 0,
+            ["test"] = 0,
+            ["docs"] = 0,
         };
         var agent = await app.PostAsync("/agents", new { name = "comments only", parameters = new { genome = zero } });
 
