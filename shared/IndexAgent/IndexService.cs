@@ -76,7 +76,7 @@ public sealed partial class IndexService(
         }
     }
 
-    /// <summary>Indexes the next part of the archive, about 32 MB of text.</summary>
+    /// <summary>Indexes the next part of the archive.</summary>
     public async Task<IndexProgress> IndexSegmentAsync(long generationId, CancellationToken cancellationToken)
     {
         if (await store.FindWorkAsync(generationId, cancellationToken) is not { } work)
@@ -92,7 +92,7 @@ public sealed partial class IndexService(
         {
             await foreach (var file in RepositoryArchive.ReadAsync(archive, options.Archive, work.NextEntry, cancellationToken))
             {
-                if (segment.IsFull)
+                if (segment.Bytes >= options.SegmentBytes)
                 {
                     isLast = false;
                     break;

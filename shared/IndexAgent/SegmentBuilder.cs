@@ -17,9 +17,6 @@ internal sealed record SegmentSection(string Text, int FirstLine, int SymbolLine
 /// </summary>
 internal sealed class SegmentBuilder
 {
-    /// <summary>A segment is full when it holds this much text; a larger one costs memory to make, more of them cost time to search.</summary>
-    public const int FullAtBytes = 32 << 20;
-
     private const int InCode = 1 << 16;
     private const int InComment = 1 << 1;
     private const int InName = 1;
@@ -40,8 +37,6 @@ internal sealed class SegmentBuilder
     public Dictionary<long, PostingsWriter> Postings { get; } = [];
 
     public long Bytes { get; private set; }
-
-    public bool IsFull => Bytes >= FullAtBytes;
 
     /// <summary>Adds a file's text, as <see cref="FileIntake"/> gave it; returns the number of its lines.</summary>
     public int Add(string path, string text, int bytes)
