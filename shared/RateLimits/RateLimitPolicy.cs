@@ -91,7 +91,8 @@ public sealed class RateLimitOptions
             .Select(key => $"RateLimits__{key} is not a policy").ToList();
         foreach (var policy in Enum.GetValues<RateLimitPolicy>())
         {
-            var text = section[policy.ToString()] ?? RateLimitPolicies.Standard(policy).Limit;
+            // Empty says the same as absent: a deployment can name every setting without repeating the contracts' numbers.
+            var text = section[policy.ToString()] is { Length: > 0 } set ? set : RateLimitPolicies.Standard(policy).Limit;
             if (TryParse(WireName(policy), text, out var limit))
                 options._limits[(int)policy] = limit;
             else

@@ -107,14 +107,15 @@ var platform = {
   Http__TrustedProxies: trustedProxies
   InternalApiKey: '@Microsoft.KeyVault(SecretUri=${secrets}internal-api-key)'
   RateLimits__KeyPrefix: 'fr:'
-  RateLimits__AgentxAnonymous: '60/1m'
-  RateLimits__AgentxUser: '120/1m'
-  RateLimits__AgentxPublish: '10/1h'
-  RateLimits__HokusaiDefault: '1000/1h'
-  RateLimits__HokusaiRegister: '20/1m'
-  RateLimits__HokusaiLineage: '100/1m'
-  RateLimits__HokusaiImpact: '100/1m'
-  RateLimits__DeanPerAddress: '1000/1m'
+  // Empty: the contract's own number.
+  RateLimits__AgentxAnonymous: ''
+  RateLimits__AgentxUser: ''
+  RateLimits__AgentxPublish: ''
+  RateLimits__HokusaiDefault: ''
+  RateLimits__HokusaiRegister: ''
+  RateLimits__HokusaiLineage: ''
+  RateLimits__HokusaiImpact: ''
+  RateLimits__DeanPerAddress: ''
 }
 
 var marketplace = {
