@@ -96,6 +96,7 @@ var platform = {
   Database__AppRole: appIdentityName
   Database__MigrateAtStart: 'false'
   Database__MaxPoolSize: string(databasePoolSize)
+  Durable__KeepFinishedDays: '30'
   REDIS_AUTH: 'entra'
   REDIS_CONNECTION: '${redisHost}:${redisPort},ssl=true,user=${appPrincipalId}'
   // With a service URI the app reaches blobs as the identity that AzureWebJobsStorage__clientId names.
@@ -151,6 +152,7 @@ var modelRegistry = {
 var indexAgent = {
   IndexAgent__MaxArchiveMegabytes: '256'
   IndexAgent__MaxUnpackedMegabytes: '2048'
+  IndexAgent__SegmentMegabytes: '32'
   IndexAgent__FetchMinutes: '10'
   IndexAgent__RegexMilliseconds: '200'
   Outbound__AllowPrivateAddresses: 'false'
