@@ -1,6 +1,6 @@
 namespace FunctionsRegistry.Marketplace;
 
-/// <summary>Search for agents: full text first; where nothing matches, names that look alike.</summary>
+/// <summary>Search for agents: whole words first; where they find nothing, the last as a beginning; then names that look alike.</summary>
 public sealed class AgentSearchService(AgentListStore lists)
 {
     /// <summary>One page.</summary>
@@ -11,9 +11,11 @@ public sealed class AgentSearchService(AgentListStore lists)
             limit = offset < AgentListStore.MaxRanked
                 ? Math.Min(limit, AgentListStore.MaxRanked - offset)
                 : throw MarketplaceErrors.RelevanceTooDeep(AgentListStore.MaxRanked);
-        var found = SearchQuery.ToTsQuery(text) is { } query
-            ? await lists.SearchAsync(query, sort, category, offset, limit, cancellationToken)
-            : null;
-        return found is { Total: > 0 } ? found : await lists.SearchSimilarAsync(text, category, offset, limit, cancellationToken);
+        // A beginning only where the whole words find nothing: the index gathers every term that begins so, which takes long for a frequent one.
+        foreach (var lastIsPrefix in (bool[])[false, true])
+            if (SearchQuery.ToTsQuery(text, lastIsPrefix) is { } query
+                && await lists.SearchAsync(query, sort, category, offset, limit, cancellationToken) is { Total: > 0 } found)
+                return found;
+        return await lists.SearchSimilarAsync(text, category, offset, limit, cancellationToken);
     }
 }

@@ -5,8 +5,9 @@ public static class SearchQuery
 {
     private const int MaxWords = 16;
 
-    /// <summary>All words, the last as a prefix, <c>-word</c> as a negation; null where no word is left.</summary>
-    public static string? ToTsQuery(string text)
+    /// <summary>All words, <c>-word</c> as a negation; null where no word is left.</summary>
+    /// <param name="lastIsPrefix">Whether the last word may go on: what is still being typed.</param>
+    public static string? ToTsQuery(string text, bool lastIsPrefix)
     {
         var terms = new List<string>();
         foreach (var part in text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries))
@@ -19,7 +20,7 @@ public static class SearchQuery
         }
         if (terms.All(term => term[0] == '!'))
             return null;
-        if (terms[^1][0] != '!')
+        if (lastIsPrefix && terms[^1][0] != '!')
             terms[^1] += ":*";
         return string.Join(" & ", terms);
     }

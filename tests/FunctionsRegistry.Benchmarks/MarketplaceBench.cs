@@ -192,7 +192,7 @@ internal sealed class MarketplaceBench : IAsyncDisposable
         });
         bare.MapGet("/search", async (HttpContext http) =>
         {
-            var found = await lists.SearchAsync(SearchQuery.ToTsQuery(http.Request.Query["q"]!)!, AgentSort.Relevance, null, 0, 20, http.RequestAborted);
+            var found = await lists.SearchAsync(SearchQuery.ToTsQuery(http.Request.Query["q"]!, lastIsPrefix: false)!, AgentSort.Relevance, null, 0, 20, http.RequestAborted);
             await http.Response.WriteAsJsonAsync(new AgentListResponse(found.Agents, found.Total, 1, 20, null), MarketplaceJson.Default.AgentListResponse);
         });
         bare.MapGet("/agents/{scope}/{name}", async (HttpContext http, string scope, string name) =>

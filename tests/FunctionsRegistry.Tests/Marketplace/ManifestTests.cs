@@ -150,7 +150,7 @@ public sealed class ManifestTests
     [InlineData("mail -spam", "mail & !spam")]
     [InlineData("-only", null)]
     [InlineData("!!!", null)]
-    public void A_search_becomes_a_query_that_cannot_be_malformed(string text, string? query) => SearchQuery.ToTsQuery(text).ShouldBe(query);
+    public void A_search_becomes_a_query_that_cannot_be_malformed(string text, string? query) => SearchQuery.ToTsQuery(text, lastIsPrefix: true).ShouldBe(query);
 
     private static string[] Refusal(string json)
     {
