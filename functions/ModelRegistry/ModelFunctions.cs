@@ -17,6 +17,8 @@ public sealed class ModelFunctions(ModelService models, ModelStore store, ModelV
 
     /// <summary>GET /models/?name: one row per version, changed last first; limit and cursor are our addition.</summary>
     [Function("hokusai_models_list")]
+    [Query("name?: string(..256), limit?: integer(1..1000), cursor?: string")]
+    [Answers(typeof(ModelListResponse))]
     public async Task<IResult> List(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -34,6 +36,8 @@ public sealed class ModelFunctions(ModelService models, ModelStore store, ModelV
 
     /// <summary>POST /models/register: 201.</summary>
     [Function("hokusai_models_register"), RateLimit(RateLimitPolicy.HokusaiRegister)]
+    [Body("model_type: lead_scoring|classification|regression|ranking, model_name?: string(1..256), model_data: any, metadata?: object")]
+    [Answers(typeof(RegisterResponse), 201)]
     public async Task<IResult> Register(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base + "/register")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -58,6 +62,8 @@ public sealed class ModelFunctions(ModelService models, ModelStore store, ModelV
 
     /// <summary>GET /models/compare?model1&amp;model2.</summary>
     [Function("hokusai_models_compare")]
+    [Query("model1: string(..500), model2: string(..500)")]
+    [Answers(typeof(CompareResponse))]
     public async Task<IResult> Compare(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/compare")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -70,6 +76,8 @@ public sealed class ModelFunctions(ModelService models, ModelStore store, ModelV
 
     /// <summary>POST /models/evaluate: over a data set in the artifact store, mlflow-artifacts:/..., runs:/id/... or its path.</summary>
     [Function("hokusai_models_evaluate")]
+    [Body("model_name: string(1..256), model_version: string(1..20), dataset_path: string(1..2000), metrics?: string[]")]
+    [Answers(typeof(EvaluateResponse))]
     public async Task<IResult> Evaluate(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base + "/evaluate")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -86,6 +94,10 @@ public sealed class ModelFunctions(ModelService models, ModelStore store, ModelV
 
     /// <summary>POST /models/batch: transition_stage, update and delete, each by itself.</summary>
     [Function("hokusai_models_batch")]
+    [Body(
+        "operations: {action: transition_stage|update|delete, model: string(1..500), stage?: string(..50), archive_existing?: boolean, " +
+        "description?: string, tags?: object}[]")]
+    [Answers(typeof(BatchResponse))]
     public async Task<IResult> Batch(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base + "/batch")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -103,6 +115,7 @@ public sealed class ModelFunctions(ModelService models, ModelStore store, ModelV
 
     /// <summary>GET /models/production, deployed last first.</summary>
     [Function("hokusai_models_production")]
+    [Answers(typeof(ProductionResponse))]
     public async Task<IResult> Production(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/production")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -112,6 +125,7 @@ public sealed class ModelFunctions(ModelService models, ModelStore store, ModelV
 
     /// <summary>GET /models/{model_id}/lineage: all versions. Sorts before hokusai_models_version_get, which would take "lineage" for a version.</summary>
     [Function("hokusai_models_history"), RateLimit(RateLimitPolicy.HokusaiLineage)]
+    [Answers(typeof(ModelLineageResponse))]
     public async Task<IResult> History(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/{modelId}/lineage")] HttpRequest request, string modelId,
         CancellationToken cancellationToken)
@@ -122,6 +136,7 @@ public sealed class ModelFunctions(ModelService models, ModelStore store, ModelV
 
     /// <summary>GET /models/contributors/{address}/impact.</summary>
     [Function("hokusai_models_impact"), RateLimit(RateLimitPolicy.HokusaiImpact)]
+    [Answers(typeof(ImpactResponse))]
     public async Task<IResult> Impact(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/contributors/{address}/impact")] HttpRequest request, string address,
         CancellationToken cancellationToken)

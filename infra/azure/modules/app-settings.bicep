@@ -106,6 +106,9 @@ var platform = {
   Blobs__ContainerPrefix: ''
   Blobs__UrlMinutes: '15'
   Http__TrustedProxies: trustedProxies
+  // Empty: nothing is exported by OTLP; Application Insights has what the worker tells.
+  OTEL_EXPORTER_OTLP_ENDPOINT: ''
+  OTEL_SERVICE_NAME: ''
   InternalApiKey: '@Microsoft.KeyVault(SecretUri=${secrets}internal-api-key)'
   RateLimits__KeyPrefix: 'fr:'
   // Empty: the contract's own number.

@@ -16,7 +16,10 @@ internal sealed partial class DurableWorker
             while (work is not null)
             {
                 using var running = new RunningActivity(_runningActivities, work);
-                if (await ExecuteAsync(work) is not { } result)
+                var begin = DurableMetrics.BeginActivity();
+                var outcome = await ExecuteAsync(work);
+                DurableMetrics.EndActivity(begin, work.Name is { } name && _activities.ContainsKey(name) ? name : "unknown", outcome is { Failure: null });
+                if (outcome is not { } result)
                 {
                     await store.ReleaseActivityAsync(work, CancellationToken.None);
                     return;

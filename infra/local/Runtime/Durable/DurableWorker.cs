@@ -294,6 +294,7 @@ internal sealed partial class DurableWorker(
             try
             {
                 var committed = await store.CommitAsync(turn, result, takes, now, _drained.Token);
+                DurableMetrics.CountTurn();
                 NoteRecovery();
                 return committed;
             }
