@@ -231,7 +231,9 @@ public sealed partial class OpenApiDocuments(MlflowRoutes mlflow, Summaries summ
         var writes = verb != "get";
         var kinds = new List<(ErrorKind Kind, string Text)> { (ErrorKind.BadRequest, "The request is wrong") };
         if (!isPublic)
-            kinds.AddRange([(ErrorKind.Unauthorized, "No caller"), (ErrorKind.Forbidden, "Not allowed to this caller")]);
+            kinds.Add((ErrorKind.Unauthorized, "No caller"));
+        if (!isPublic && family is Family.AgentX or Family.Hokusai or Family.Mlflow)
+            kinds.Add((ErrorKind.Forbidden, "Not allowed to this caller"));
         if (hasReferences)
             kinds.Add((ErrorKind.NotFound, "Not there"));
         if (writes)

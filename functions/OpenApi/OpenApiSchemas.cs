@@ -13,7 +13,14 @@ public sealed class OpenApiSchemas
 {
     private const string Place = "#/components/schemas/";
 
-    private static readonly JsonSchemaExporterOptions s_options = new() { TreatNullObliviousAsNonNullable = true };
+    private static readonly JsonSchemaExporterOptions s_options = new()
+    {
+        TreatNullObliviousAsNonNullable = true,
+        // Converters of our own say nothing; those for times write RFC 3339.
+        TransformSchemaNode = (context, schema) => schema.GetValueKind() == JsonValueKind.True && (Nullable.GetUnderlyingType(context.TypeInfo.Type) ?? context.TypeInfo.Type) == typeof(DateTimeOffset)
+            ? new JsonObject { ["type"] = Nullable.GetUnderlyingType(context.TypeInfo.Type) is null ? "string" : new JsonArray("string", "null"), ["format"] = "date-time" }
+            : schema,
+    };
 
     private static readonly JsonSerializerContext[] s_contexts =
         [.. new[] { typeof(OpenApiSchemas).Assembly, typeof(Family).Assembly }

@@ -117,6 +117,10 @@ internal sealed class MetricFamily
 
     public void Record(double value, ReadOnlySpan<KeyValuePair<string, object?>> tags)
     {
+        // Single connections outside of the named pools, such as those that hold locks: their label would be a connection string.
+        foreach (var (name, label) in tags)
+            if (name == "db.client.connection.pool.name" && label is string pool && pool.Contains('=', StringComparison.Ordinal))
+                return;
         if (!_lookup.TryGetValue(tags, out var series))
             series = _series.Count < MaxSeries
                 ? _series.GetOrAdd(LabelSet.Of(tags), static (labels, buckets) => new MetricSeries(labels.Text, buckets), _buckets)
