@@ -36,7 +36,9 @@ public sealed class PatternFunctions(PatternService patterns, TimeProvider time)
     {
         var fields = await RequestBody.ReadFieldsAsync(request, cancellationToken);
         var id = fields.Text("pattern_id", 1, 100);
-        IReadOnlyList<string>? agents = fields.Has("agent_ids") ? fields.Texts("agent_ids", 1000, 100) : fields.OptionalText("agent_id", 1, 100) is { } one ? [one] : null;
+        IReadOnlyList<string>? agents = fields.Has("agent_ids") ? fields.Texts("agent_ids", 1000, 100) : null;
+        if (fields.OptionalText("agent_id", 1, 100) is { } one)
+            agents ??= [one];
         fields.ThrowIfFaulty();
         var affected = await patterns.ApplyAsync(id, agents, cancellationToken);
         return JsonBody.Create(new PatternAppliedResponse("applied", id, affected, time.GetUtcNow()), IndexAgentJson.Default.PatternAppliedResponse);

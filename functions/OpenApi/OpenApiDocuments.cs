@@ -35,6 +35,9 @@ public sealed partial class OpenApiDocuments(MlflowRoutes mlflow, Summaries summ
     private static readonly JsonSerializerOptions s_written = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
     private readonly ConcurrentDictionary<string, byte[]> _documents = new(StringComparer.Ordinal);
 
+    /// <summary>What the contracts show: by method and path with empty parameters, <c>request</c> and <c>response</c>. Taken from the spec files as they are.</summary>
+    internal static JsonObject Examples { get; } = ReadExamples();
+
     /// <summary>The document of one contract by its prefix, with paths as its clients know them; with an empty prefix that of all contracts.</summary>
     public byte[] Get(string prefix) => _documents.GetOrAdd(prefix, static (prefix, self) => Encoding.UTF8.GetBytes(self.Build(prefix).ToJsonString(s_written)), this);
 
@@ -119,7 +122,9 @@ public sealed partial class OpenApiDocuments(MlflowRoutes mlflow, Summaries summ
                     ["schema"] = new JsonObject { ["type"] = name.Groups[2].Value == ":int" ? "integer" : "string" },
                 })]);
         }
-        item[verb] = describe();
+        var operation = describe();
+        AddExamples(operation, $"{verb.ToUpperInvariant()} {AnyParameter().Replace(PathOf(route), "{}")}");
+        item[verb] = operation;
     }
 
     private JsonObject Describe(MethodInfo described, MethodInfo method, string name, HttpTriggerAttribute trigger, string verb, OpenApiSchemas schemas)
@@ -135,16 +140,17 @@ public sealed partial class OpenApiDocuments(MlflowRoutes mlflow, Summaries summ
                 ["required"] = !bodies.All(body => body.IsOptional),
                 ["content"] = new JsonObject(bodies.Select(body => KeyValuePair.Create(body.ContentType, (JsonNode?)new JsonObject
                 {
-                    ["schema"] = body.Record is { } record ? schemas.Of(record) : FieldNotation.Parse(body.Fields!),
+                    ["schema"] = body.Record is { } record ? schemas.Of(record, false) : FieldNotation.Parse(body.Fields!),
                 }))),
             };
         if (verb is "post" or "put" && !bodies.Any(body => body.Fields == "binary"))
             AddParameter(operation, new JsonObject { ["$ref"] = "#/components/parameters/IdempotencyKey" });
         var responses = new JsonObject();
         foreach (var answer in described.GetCustomAttributes<AnswersAttribute>().OrderBy(answer => answer.Status))
-            AddAnswer(responses, answer.Status, answer.ContentType, answer.Record is { } record ? schemas.Of(record) : new JsonObject { ["type"] = "string" });
+            AddAnswer(responses, answer.Status, answer.ContentType, answer.Record is { } record ? schemas.Of(record, true) : new JsonObject { ["type"] = "string" });
         var isPublic = method.IsDefined(typeof(PublicAttribute));
-        AddErrors(responses, family, schemas, isPublic, method.IsDefined(typeof(UnlimitedAttribute)), query is not null || bodies.Count > 0, bodies.Count > 0 || trigger.Route!.Contains('{'), verb);
+        AddErrors(responses, family, schemas, isPublic, method.IsDefined(typeof(UnlimitedAttribute)), query is not null || bodies.Count > 0,
+            query is not null || bodies.Count > 0 || trigger.Route!.Contains('{'), verb);
         operation["responses"] = responses;
         if (!isPublic)
             operation["security"] = Security(family);
@@ -153,7 +159,7 @@ public sealed partial class OpenApiDocuments(MlflowRoutes mlflow, Summaries summ
 
     private static JsonObject Describe(string path, MlflowOperation mlflow, OpenApiSchemas schemas)
     {
-        var name = $"mlflow_{mlflow.Method}_{path.Replace('/', '_').Replace('-', '_').Replace("_*", "", StringComparison.Ordinal)}";
+        var name = $"mlflow_{mlflow.Method}_{path.Replace('/', '_').Replace('-', '_').Replace("*", "rest", StringComparison.Ordinal)}";
         var operation = Start(name, name, "Hokusai: MLflow", "MLflow's REST API; also under /hokusai/api/mlflow, as ajax-api and as 3.0", mlflow.Query);
         if (mlflow.Body is not null || mlflow.IsBinaryBody)
             operation["requestBody"] = new JsonObject
@@ -161,27 +167,38 @@ public sealed partial class OpenApiDocuments(MlflowRoutes mlflow, Summaries summ
                 ["required"] = true,
                 ["content"] = mlflow.IsBinaryBody
                     ? new JsonObject { ["application/octet-stream"] = new JsonObject { ["schema"] = FieldNotation.Parse("binary") } }
-                    : new JsonObject { ["application/json"] = new JsonObject { ["schema"] = schemas.Of(mlflow.Body!) } },
+                    : new JsonObject { ["application/json"] = new JsonObject { ["schema"] = schemas.Of(mlflow.Body!, false) } },
             };
         var responses = new JsonObject();
         AddAnswer(responses, 200, mlflow.IsBinaryAnswer ? "application/octet-stream" : "application/json",
-            mlflow.IsBinaryAnswer ? FieldNotation.Parse("binary") : mlflow.Answer is { } answer ? schemas.Of(answer) : new JsonObject { ["type"] = "object" });
+            mlflow.IsBinaryAnswer ? FieldNotation.Parse("binary") : mlflow.Answer is { } answer ? schemas.Of(answer, true) : new JsonObject { ["type"] = "object" });
         AddErrors(responses, Family.Mlflow, schemas, false, false, true, true, mlflow.Method);
         operation["responses"] = responses;
         operation["security"] = Security(Family.Mlflow);
         return operation;
     }
 
+    private static void AddExamples(JsonObject operation, string key)
+    {
+        if (Examples[key] is not JsonObject shown)
+            return;
+        if (shown["request"] is { } request && operation["requestBody"]?["content"]?["application/json"] is JsonObject body)
+            body["example"] = request.DeepClone();
+        if (shown["response"] is { } response
+            && operation["responses"]!.AsObject().FirstOrDefault(answer => answer.Key[0] == '2').Value?["content"]?["application/json"] is JsonObject answer)
+            answer["example"] = response.DeepClone();
+    }
+
+    private static JsonObject ReadExamples()
+    {
+        using var stream = typeof(OpenApiDocuments).Assembly.GetManifestResourceStream("examples.json")!;
+        return JsonNode.Parse(stream)!.AsObject();
+    }
+
     private static JsonObject Start(string name, string id, string tag, string text, string? query)
     {
-        var end = text.IndexOf(". ", StringComparison.Ordinal);
-        var operation = new JsonObject
-        {
-            ["operationId"] = id,
-            ["tags"] = new JsonArray(tag),
-            ["summary"] = text.Length == 0 ? name.Replace('_', ' ') : (end < 0 ? text : text[..end]).TrimEnd('.'),
-        };
-        if (end >= 0)
+        var operation = new JsonObject { ["operationId"] = id, ["tags"] = new JsonArray(tag), ["summary"] = char.ToUpperInvariant(name[0]) + name[1..].Replace('_', ' ') };
+        if (text.Length > 0)
             operation["description"] = text;
         if (query is null)
             return operation;
@@ -281,6 +298,9 @@ public sealed partial class OpenApiDocuments(MlflowRoutes mlflow, Summaries summ
 
     [GeneratedRegex(@"\{\*?(\w+)(:\w+)?\}")]
     private static partial Regex Parameter();
+
+    [GeneratedRegex(@"\{\w+\}")]
+    private static partial Regex AnyParameter();
 
     [GeneratedRegex("([A-Z])")]
     private static partial Regex Capitals();

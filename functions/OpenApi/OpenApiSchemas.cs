@@ -13,14 +13,8 @@ public sealed class OpenApiSchemas
 {
     private const string Place = "#/components/schemas/";
 
-    private static readonly JsonSchemaExporterOptions s_options = new()
-    {
-        TreatNullObliviousAsNonNullable = true,
-        // Converters of our own say nothing; those for times write RFC 3339.
-        TransformSchemaNode = (context, schema) => schema.GetValueKind() == JsonValueKind.True && (Nullable.GetUnderlyingType(context.TypeInfo.Type) ?? context.TypeInfo.Type) == typeof(DateTimeOffset)
-            ? new JsonObject { ["type"] = Nullable.GetUnderlyingType(context.TypeInfo.Type) is null ? "string" : new JsonArray("string", "null"), ["format"] = "date-time" }
-            : schema,
-    };
+    private static readonly JsonSchemaExporterOptions s_requests = new() { TreatNullObliviousAsNonNullable = true, TransformSchemaNode = (context, schema) => Complete(context, schema, false) };
+    private static readonly JsonSchemaExporterOptions s_answers = new() { TreatNullObliviousAsNonNullable = true, TransformSchemaNode = (context, schema) => Complete(context, schema, true) };
 
     private static readonly JsonSerializerContext[] s_contexts =
         [.. new[] { typeof(OpenApiSchemas).Assembly, typeof(Family).Assembly }
@@ -31,20 +25,21 @@ public sealed class OpenApiSchemas
     public JsonObject Components { get; } = [];
 
     /// <summary>A reference to the record's schema, which is added.</summary>
+    /// <param name="isAnswer">Whether the app writes it: then what it leaves out where it is null is optional.</param>
     /// <exception cref="InvalidOperationException">No context knows the type.</exception>
-    public JsonObject Of(Type type)
+    public JsonObject Of(Type type, bool isAnswer)
     {
         if (type == typeof(JsonObject))
             return new JsonObject { ["type"] = "object" };
         if (type is { IsGenericType: true } && type.GetGenericTypeDefinition() == typeof(IReadOnlyList<>))
-            return new JsonObject { ["type"] = "array", ["items"] = Of(type.GetGenericArguments()[0]) };
+            return new JsonObject { ["type"] = "array", ["items"] = Of(type.GetGenericArguments()[0], isAnswer) };
         // Slices have types of the same name; the namespace tells them apart.
         var name = $"{type.Namespace!.Split('.')[^1]}.{type.Name}";
         if (!Components.ContainsKey(name))
         {
             var info = s_contexts.Select(context => context.GetTypeInfo(type)).FirstOrDefault(info => info is not null)
                 ?? throw new InvalidOperationException($"No JSON context knows {type}.");
-            Components[name] = Relocate(info.GetJsonSchemaAsNode(s_options), Place + name);
+            Components[name] = Relocate(info.GetJsonSchemaAsNode(isAnswer ? s_answers : s_requests), Place + name);
             // What a reader takes null for at the top is no part of an answer.
             if (Components[name] is JsonObject { } schema && schema["type"] is JsonArray)
                 schema["type"] = "object";
@@ -79,6 +74,24 @@ public sealed class OpenApiSchemas
         }
         return new JsonObject { ["$ref"] = Place + name };
     }
+
+    private static JsonNode Complete(JsonSchemaExporterContext context, JsonNode schema, bool isAnswer)
+    {
+        var type = Nullable.GetUnderlyingType(context.TypeInfo.Type) ?? context.TypeInfo.Type;
+        // Converters of our own say nothing; those for times write RFC 3339.
+        if (schema.GetValueKind() == JsonValueKind.True && type == typeof(DateTimeOffset))
+            return new JsonObject { ["type"] = type == context.TypeInfo.Type ? "string" : new JsonArray("string", "null"), ["format"] = "date-time" };
+        if (isAnswer && schema is JsonObject members && members["required"] is JsonArray required)
+        {
+            var written = context.TypeInfo.Properties.Where(property => !IsLeftOut(property)).Select(property => property.Name).ToHashSet();
+            members["required"] = new JsonArray([.. required.Select(name => name!.GetValue<string>()).Where(written.Contains).Select(name => JsonValue.Create(name))]);
+        }
+        return schema;
+    }
+
+    // Contexts that leave nulls out do so for every member; others for those whose attribute says it, which shows as a condition.
+    private static bool IsLeftOut(JsonPropertyInfo property) =>
+        property.ShouldSerialize is not null || (property.Options.DefaultIgnoreCondition == JsonIgnoreCondition.WhenWritingNull && property.IsGetNullable);
 
     // Types that contain themselves refer to places within their own schema.
     private static JsonNode Relocate(JsonNode schema, string place)

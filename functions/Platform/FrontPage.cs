@@ -44,7 +44,7 @@ internal static class FrontPage
         html.Append(CultureInfo.InvariantCulture, $"""
             <!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
             <title>FunctionsRegistry</title><link rel="icon" href="data:,"><link rel="stylesheet" href="{assets.Address("page.css")}"></head><body>
-            <header><h1>FunctionsRegistry</h1><p class="quiet">Registries and APIs for agents and models: six contracts in one app.</p></header><main>
+            <header><h1>FunctionsRegistry</h1><p class="quiet">Registries and APIs for agents and models: {state.Contracts.Count} contracts in one app.</p></header><main>
             <p>Status: <strong class="{Encode(state.Health.Status)}">{Encode(state.Health.Status)}</strong>.
             API of all contracts: <a href="docs">Swagger UI</a>, <a href="redoc">ReDoc</a>, <a href="openapi.json">openapi.json</a>.
             <a href="health">Health</a>, <a href="metrics">metrics</a>.</p><h2>What there is</h2>
@@ -59,7 +59,7 @@ internal static class FrontPage
         foreach (var contract in state.Contracts)
             html.Append(CultureInfo.InvariantCulture, $"""
                 <li><h3>{Encode(contract.Name)}</h3><p class="quiet">{Encode(contract.BaseUrl)}</p>
-                <p><a href="{contract.Docs}">Swagger UI<span hidden> of {Encode(contract.Name)}</span></a>, <a href="{contract.Redoc}">ReDoc</a>, <a href="{contract.Openapi}">openapi.json</a></p>
+                <p><a href="{contract.Docs}" aria-label="Swagger UI of {Encode(contract.Name)}">Swagger UI</a>, <a href="{contract.Redoc}" aria-label="ReDoc of {Encode(contract.Name)}">ReDoc</a>, <a href="{contract.Openapi}" aria-label="openapi.json of {Encode(contract.Name)}">openapi.json</a></p>
                 <div class="command"><code tabindex="0">{Encode(contract.Command)}</code><button type="button" data-copy="{Encode(contract.Command)}" aria-label="Copy the command of {Encode(contract.Name)}" hidden>Copy</button></div></li>
                 """);
         html.Append("</ul><h2>Services</h2><table><thead><tr><th scope=\"col\">Service</th><th scope=\"col\">State</th><th scope=\"col\">Answer in ms</th></tr></thead><tbody>");

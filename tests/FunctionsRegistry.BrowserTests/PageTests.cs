@@ -49,7 +49,7 @@ public sealed class PageTests(BrowserApp app) : IClassFixture<BrowserApp>
         await operation.Locator(".try-out__btn").ClickAsync();
         await operation.Locator(".execute").ClickAsync();
 
-        await Assertions.Expect(operation.Locator(".live-responses-table .response-col_status").First).ToContainTextAsync("200");
+        await Assertions.Expect(operation.Locator(".live-responses-table tbody .response-col_status").First).ToContainTextAsync("200", new() { Timeout = 30_000 });
         await Assertions.Expect(operation.Locator(".live-responses-table .highlight-code").First).ToContainTextAsync("metadatabase");
         await ShootAsync(page, $"docs-{scheme}");
         ShouldBeCalm();
@@ -62,8 +62,8 @@ public sealed class PageTests(BrowserApp app) : IClassFixture<BrowserApp>
     {
         var page = await app.OpenAsync(path, _elsewhere, _complaints, new() { ColorScheme = scheme, ViewportSize = new() { Width = 1280, Height = 1000 } });
 
-        await Assertions.Expect(page.Locator("h1").First).ToBeVisibleAsync();
-        await Assertions.Expect(page.Locator("[id*='operation/agents_list']").First).ToBeAttachedAsync();
+        await Assertions.Expect(page.Locator("h1").First).ToBeVisibleAsync(new() { Timeout = 30_000 });
+        await Assertions.Expect(page.Locator("[id*='operation/agents_list']").First).ToBeAttachedAsync(new() { Timeout = 30_000 });
         await ShootAsync(page, $"redoc-{scheme}");
         ShouldBeCalm();
     }

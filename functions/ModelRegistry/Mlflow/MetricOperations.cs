@@ -18,10 +18,10 @@ public sealed class MetricOperations(RunLogStore log)
     [
         new("get", "metrics/get-history", false, GetHistoryAsync)
         {
-            Query = "metric_key: string, run_id?: string, run_uuid?: string, page_token?: string",
+            Query = "metric_key: string, run_id?: string, run_uuid?: string, max_results?: integer, page_token?: string",
             Answer = typeof(MetricHistoryResponse),
         },
-        new("get", "metrics/get-history-bulk", false, GetBulkAsync) { Query = "run_id: string[], metric_key: string", Answer = typeof(MetricHistoryResponse) },
+        new("get", "metrics/get-history-bulk", false, GetBulkAsync) { Query = "run_id?: string[], run_ids?: string[], metric_key: string, max_results?: integer", Answer = typeof(MetricHistoryResponse) },
     ];
 
     private async Task<IResult> GetHistoryAsync(HttpRequest request, CancellationToken cancellationToken)

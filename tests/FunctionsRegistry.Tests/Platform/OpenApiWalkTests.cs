@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using System.Net.Http.Headers;
 using System.Text;
@@ -5,6 +6,11 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using FunctionsRegistry.Tests.Marketplace;
 using FunctionsRegistry.Tests.Support;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Primitives;
 
 namespace FunctionsRegistry.Tests.Platform;
 
@@ -13,7 +19,49 @@ public sealed class WalkApp(TestServices services) : MarketplaceApp(services)
 {
     public const string AdminKey = "the-admin-key-of-the-walk";
 
+    /// <summary>Query parameters that were asked for, by the request's id.</summary>
+    public ConcurrentDictionary<string, ConcurrentDictionary<string, bool>> Asked { get; } = new();
+
     protected override IReadOnlyDictionary<string, string> Settings => new Dictionary<string, string> { ["Hokusai:AdminKey"] = AdminKey };
+
+    protected override void Configure(IServiceCollection collection) => collection.AddSingleton<IStartupFilter>(new QueryWitness(Asked));
+
+    private sealed class QueryWitness(ConcurrentDictionary<string, ConcurrentDictionary<string, bool>> asked) : IStartupFilter
+    {
+        public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
+        {
+            app.Use((http, following) =>
+            {
+                if (http.Request.Headers["X-Request-Id"].ToString() is { Length: > 0 } id)
+                    http.Request.Query = new WitnessedQuery(http.Request.Query, asked.GetOrAdd(id, _ => new()));
+                return following(http);
+            });
+            next(app);
+        };
+    }
+
+    private sealed class WitnessedQuery(IQueryCollection query, ConcurrentDictionary<string, bool> asked) : IQueryCollection
+    {
+        public int Count => query.Count;
+
+        public ICollection<string> Keys => query.Keys;
+
+        public StringValues this[string key] => query[Ask(key)];
+
+        public bool ContainsKey(string key) => query.ContainsKey(Ask(key));
+
+        public bool TryGetValue(string key, out StringValues value) => query.TryGetValue(Ask(key), out value);
+
+        public IEnumerator<KeyValuePair<string, StringValues>> GetEnumerator() => query.GetEnumerator();
+
+        System.Collections.IEnumerator System.Collections.IEnumerable.GetEnumerator() => query.GetEnumerator();
+
+        private string Ask(string key)
+        {
+            asked.TryAdd(key, true);
+            return key;
+        }
+    }
 }
 
 /// <summary>
@@ -46,10 +94,14 @@ public sealed class OpenApiWalkTests(WalkApp app) : IClassFixture<WalkApp>
                     {
                         await CallAsync(path, verb, item, operation, mode: 0);
                         if (round == 0)
-                            for (var mode = 1; mode <= 3; mode++)
+                            {
+                            for (var mode = 1; mode <= 4; mode++)
                                 await CallAsync(path, verb, item, operation, mode);
+                            await CallWithOneWrongFieldAsync(path, verb, item, operation);
+                        }
                     }
 
+        _faults.AddRange(ParametersAtFault());
         _faults.Distinct().ShouldBeEmpty();
         var operations = _document["paths"]!.AsObject().SelectMany(path => path.Value!.AsObject()).Count(member => member.Value is JsonObject);
         operations.ShouldBeGreaterThan(200);
@@ -59,7 +111,54 @@ public sealed class OpenApiWalkTests(WalkApp app) : IClassFixture<WalkApp>
 
     private static bool IsPurge(string path, int round) => round < 2 && path.EndsWith("/purge", StringComparison.Ordinal);
 
-    // Mode 0: everything right. 1: wrong types in the body or query. 2: required fields only, or none where that is wrong. 3: no caller, and broken JSON.
+    // Parameters that functions ask for and the document does not have, and the other way round.
+    private IEnumerable<string> ParametersAtFault()
+    {
+        foreach (var (path, item) in _document["paths"]!.AsObject())
+            foreach (var (_, operation) in item!.AsObject().Where(member => member.Value is JsonObject))
+            {
+                var name = operation!["operationId"]!.GetValue<string>();
+                var described = (operation["parameters"]?.AsArray() ?? []).Select(_check.Resolve).Where(one => one!["in"]!.GetValue<string>() == "query")
+                    .Select(one => one!["name"]!.GetValue<string>()).ToHashSet();
+                // The key of Hokusai's clients may be there; "v" belongs to the pages' files.
+                var asked = app.Asked.TryGetValue(name, out var names) ? names.Keys.Except(["api_key"]).ToHashSet() : [];
+                foreach (var one in asked.Except(described).Order())
+                    yield return $"{name} asks for the parameter {one}, which is not described";
+                // Read below artifacts/directories of a model only.
+                foreach (var one in described.Except(asked).Except(["artifact_directory_path"]).Order())
+                    yield return $"{name} never asks for the parameter {one}, which is described";
+            }
+    }
+
+    // Each described field by itself with a value of another type: the answer names it, so it is read.
+    private async Task CallWithOneWrongFieldAsync(string path, string verb, JsonNode item, JsonObject operation)
+    {
+        if (operation["requestBody"]?["content"]?["application/json"]?["schema"] is not JsonObject { } schema || schema["properties"] is not JsonObject properties)
+            return;
+        foreach (var (field, rules) in properties)
+        {
+            var type = rules!["type"] is JsonArray types ? types[0]!.GetValue<string>() : rules["type"]?.GetValue<string>();
+            if (type is null)
+                continue;
+            var body = Make("", schema, false, 0)!.AsObject();
+            body[field] = type is "array" or "object" ? JsonValue.Create(5) : new JsonObject { ["of"] = "another type" };
+            foreach (var parameter in item["parameters"]?.AsArray() ?? [])
+                path = path.Replace($"{{{parameter!["name"]}}}", Uri.EscapeDataString(PathValue(parameter["name"]!.GetValue<string>(), parameter["schema"]!)), StringComparison.Ordinal);
+            using var request = new HttpRequestMessage(new HttpMethod(verb), path) { Content = new StringContent(body.ToJsonString(), Encoding.UTF8, "application/json") };
+            Authorise(request, path);
+            using var response = await app.Client.SendAsync(request);
+            var text = await response.Content.ReadAsStringAsync();
+            if ((int)response.StatusCode is not (400 or 422) || !text.Contains(field, StringComparison.Ordinal))
+                _faults.Add($"{operation["operationId"]} with a wrong {field}: {(int)response.StatusCode} {text}; sent {body.ToJsonString()}");
+        }
+    }
+
+    private void Authorise(HttpRequestMessage request, string path) =>
+        request.Headers.Authorization = path.StartsWith("/agentx", StringComparison.Ordinal) ? new AuthenticationHeaderValue("Bearer", _token)
+            : path.StartsWith("/hokusai", StringComparison.Ordinal) ? new AuthenticationHeaderValue("Bearer", WalkApp.AdminKey)
+            : new AuthenticationHeaderValue("Basic", Convert.ToBase64String("airflow:airflow"u8));
+
+    // Mode 0: everything right. 1: wrong types in the body or query. 2: required fields only, or none where that is wrong. 3: no caller, and broken JSON. 4: all parameters of the query.
     private async Task CallAsync(string path, string verb, JsonNode item, JsonObject operation, int mode)
     {
         var name = operation["operationId"]!.GetValue<string>();
@@ -69,17 +168,16 @@ public sealed class OpenApiWalkTests(WalkApp app) : IClassFixture<WalkApp>
             var (field, place) = (parameter!["name"]!.GetValue<string>(), parameter["in"]!.GetValue<string>());
             if (place == "path")
                 path = path.Replace($"{{{field}}}", Uri.EscapeDataString(PathValue(field, parameter["schema"]!)), StringComparison.Ordinal);
-            else if (place == "query" && (mode == 1 || parameter["required"]!.GetValue<bool>() && mode != 2 || mode == 0 && field is "limit" or "page"))
+            else if (place == "query" && (mode is 1 or 4 || parameter["required"]!.GetValue<bool>() && mode != 2 || mode == 0 && field is "limit" or "page"))
                 foreach (var value in Make(field, parameter["schema"], wrong: mode == 1, 0) is JsonArray many ? many : [Make(field, parameter["schema"], wrong: mode == 1, 0)])
                     query.Add($"{field}={Uri.EscapeDataString(value?.GetValueKind() == JsonValueKind.String ? value.GetValue<string>() : value?.ToJsonString() ?? "")}");
         }
         using var request = new HttpRequestMessage(new HttpMethod(verb), path + (query.Count > 0 ? "?" + string.Join('&', query) : ""));
         if (operation["requestBody"]?["content"] is JsonObject content)
             request.Content = Body(content, mode);
+        request.Headers.Add("X-Request-Id", name);
         if (mode != 3)
-            request.Headers.Authorization = path.StartsWith("/agentx", StringComparison.Ordinal) ? new AuthenticationHeaderValue("Bearer", _token)
-                : path.StartsWith("/hokusai", StringComparison.Ordinal) ? new AuthenticationHeaderValue("Bearer", WalkApp.AdminKey)
-                : new AuthenticationHeaderValue("Basic", Convert.ToBase64String("airflow:airflow"u8));
+            Authorise(request, path);
         using var response = await app.Client.SendAsync(request);
         await CompareAsync($"{name} (mode {mode}) {request.RequestUri}", name, operation, response, request.Content);
     }
