@@ -89,7 +89,7 @@ public sealed class PageFunctions(OpenApiDocuments documents, PageAssets assets)
             <!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
             <title>{{title}} - API</title><link rel="icon" href="data:,">{{sheet}}
             <style>:root { color-scheme: light dark; } body { margin: 0; }</style></head>
-            <body><div id="page"></div><noscript><p>This page needs JavaScript; <a href="openapi.json">openapi.json</a> is what it shows.</p></noscript>
+            <body{{(contract.Length == 0 ? " data-all" : "")}}><div id="page"></div><noscript><p>This page needs JavaScript; <a href="openapi.json">openapi.json</a> is what it shows.</p></noscript>
             <script src="{{assets.Address(library)}}"></script><script src="{{assets.Address(start)}}"></script></body></html>
             """, "text/html; charset=utf-8", Encoding.UTF8);
     }

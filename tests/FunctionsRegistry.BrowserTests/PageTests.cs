@@ -44,6 +44,9 @@ public sealed class PageTests(BrowserApp app) : IClassFixture<BrowserApp>
     public async Task Swagger_ui_calls_an_operation(string path, ColorScheme scheme)
     {
         var page = await app.OpenAsync(path, _elsewhere, _complaints, new() { ColorScheme = scheme, ViewportSize = new() { Width = 1280, Height = 1000 } });
+        // All contracts at once start folded.
+        if (path == "/docs")
+            await page.Locator("h3[data-tag='Airflow: monitor']").ClickAsync();
         var operation = page.Locator("[id$=airflow_health_v1]");
         await operation.Locator(".opblock-summary-control").ClickAsync();
         await operation.Locator(".try-out__btn").ClickAsync();

@@ -7,7 +7,8 @@ window.ui = SwaggerUIBundle({
   url: 'openapi.json',
   dom_id: '#page',
   deepLinking: true,
-  docExpansion: 'list',
+  // The document of all contracts has hundreds of operations: Swagger UI takes many seconds to draw them all.
+  docExpansion: document.body.dataset.all === undefined ? 'list' : 'none',
   defaultModelsExpandDepth: 0,
   filter: true,
   validatorUrl: null,

@@ -78,6 +78,7 @@ public sealed class OpenApiWalkTests(WalkApp app) : IClassFixture<WalkApp>
     private JsonNode _document = null!;
     private JsonSchemaCheck _check = null!;
     private string _token = "";
+    private string _contract = "";
 
     [Fact]
     public async Task Every_operation_answers_as_the_document_says()
@@ -85,6 +86,7 @@ public sealed class OpenApiWalkTests(WalkApp app) : IClassFixture<WalkApp>
         _document = JsonNode.Parse(await app.Client.GetStringAsync("/openapi.json"))!;
         _check = new JsonSchemaCheck(_document);
         _token = await app.SignInAsync("walker");
+        (await app.PublishAsync(_token, "@walker", "mailer", "1.0.0")).EnsureSuccessStatusCode();
 
         // Three rounds: what the first could not find the later ones may. What deletes comes last, in the last round only.
         for (var round = 0; round < 3; round++)
@@ -103,10 +105,11 @@ public sealed class OpenApiWalkTests(WalkApp app) : IClassFixture<WalkApp>
 
         _faults.AddRange(ParametersAtFault());
         _faults.Distinct().ShouldBeEmpty();
-        var operations = _document["paths"]!.AsObject().SelectMany(path => path.Value!.AsObject()).Count(member => member.Value is JsonObject);
-        operations.ShouldBeGreaterThan(200);
+        var operations = _document["paths"]!.AsObject().SelectMany(path => path.Value!.AsObject()).Where(member => member.Value is JsonObject)
+            .Select(member => member.Value!["operationId"]!.GetValue<string>()).ToList();
+        operations.Count.ShouldBeGreaterThan(200);
         // Most of them with an answer that is no error, so that bodies were compared in earnest.
-        ((double)_succeeded.Count / operations).ShouldBeGreaterThan(0.6, $"only {_succeeded.Count} of {operations}");
+        ((double)_succeeded.Count / operations.Count).ShouldBeGreaterThan(0.7, string.Join(", ", operations.Except(_succeeded)));
     }
 
     private static bool IsPurge(string path, int round) => round < 2 && path.EndsWith("/purge", StringComparison.Ordinal);
@@ -135,6 +138,7 @@ public sealed class OpenApiWalkTests(WalkApp app) : IClassFixture<WalkApp>
     {
         if (operation["requestBody"]?["content"]?["application/json"]?["schema"] is not JsonObject { } schema || schema["properties"] is not JsonObject properties)
             return;
+        _contract = path.Split('/')[1];
         foreach (var (field, rules) in properties)
         {
             var type = rules!["type"] is JsonArray types ? types[0]!.GetValue<string>() : rules["type"]?.GetValue<string>();
@@ -162,6 +166,7 @@ public sealed class OpenApiWalkTests(WalkApp app) : IClassFixture<WalkApp>
     private async Task CallAsync(string path, string verb, JsonNode item, JsonObject operation, int mode)
     {
         var name = operation["operationId"]!.GetValue<string>();
+        _contract = path.Split('/')[1];
         var query = new List<string>();
         foreach (var parameter in (item["parameters"]?.AsArray() ?? []).Concat(operation["parameters"]?.AsArray() ?? []).Select(_check.Resolve))
         {
@@ -255,7 +260,7 @@ public sealed class OpenApiWalkTests(WalkApp app) : IClassFixture<WalkApp>
         }
         if (rules["enum"] is JsonArray choices)
             return choices[0]?.DeepClone();
-        if (_known.TryGetValue(name, out var known) && _check.Check(known, rules).Count == 0)
+        if (_known.TryGetValue(At(name), out var known) && _check.Check(known, rules).Count == 0)
             return known.DeepClone();
         return type switch
         {
@@ -268,15 +273,20 @@ public sealed class OpenApiWalkTests(WalkApp app) : IClassFixture<WalkApp>
         };
     }
 
+    // Names mean different things in different contracts.
+    private string At(string name) => $"{_contract} {name}";
+
     // What a reader's rules beyond the schema ask for.
     private string Text(string name) => name switch
     {
         "redirect_uri" => "http://127.0.0.1:9876/callback",
         "id" or "name" or "key" => $"walk-{_random.Next(1_000_000)}",
         "url" => "https://example.invalid/archive.tar.gz",
-        "experiment_id" or "experiment_id" => "0",
+        "experiment_id" => "0",
         "model_name" or "alias" => "walk-model",
-        "model1" or "model2" or "model" => "walk-model:1",
+        "model1" or "model2" or "model" => _known.TryGetValue(At("name"), out var model) ? $"{model.GetValue<string>()}:1" : "walk-model:1",
+        "metric_key" => "accuracy",
+        "status" => "active",
         "model_version" or "version" => "1",
         "stage" => "Staging",
         "view_type" or "run_view_type" => "ALL",
@@ -291,12 +301,12 @@ public sealed class OpenApiWalkTests(WalkApp app) : IClassFixture<WalkApp>
         "contract" => "dhg",
         "scope" => "@walker",
         "address" => "0x742d35Cc6634C0532925a3b844Bc9e7595f62341",
-        "dag_id" when !_known.ContainsKey("dag_id") => "system_maintenance",
-        "run_id" when _known.TryGetValue("dag_run_id", out var run) => run.GetValue<string>(),
+        "dag_id" when !_known.ContainsKey(At("dag_id")) => "system_maintenance",
+        "run_id" when _contract == "airflow" && _known.TryGetValue(At("dag_run_id"), out var run) => run.GetValue<string>(),
         "username" => "walker",
         _ when schema["type"]!.GetValue<string>() == "integer" => "1",
-        _ when _known.TryGetValue(field, out var known) => known.GetValueKind() == JsonValueKind.String ? known.GetValue<string>() : known.ToJsonString(),
-        "version" => "1",
+        _ when _known.TryGetValue(At(field), out var known) => known.GetValueKind() == JsonValueKind.String ? known.GetValue<string>() : known.ToJsonString(),
+        "version" => _contract == "agentx" ? "1.0.0" : "1",
         _ => "not-there",
     };
 
@@ -313,7 +323,7 @@ public sealed class OpenApiWalkTests(WalkApp app) : IClassFixture<WalkApp>
             foreach (var (name, member) in members)
             {
                 if (member is JsonValue scalar && scalar.GetValueKind() is JsonValueKind.String or JsonValueKind.Number && name.EndsWith("id", StringComparison.Ordinal) | name is "name" or "version")
-                    _known[name == "id" && owner.Length > 0 ? owner + "_id" : name] = member!.DeepClone();
+                    _known[At(name == "id" && owner.Length > 0 ? owner + "_id" : name)] = member!.DeepClone();
                 Learn(name, member);
             }
         }
