@@ -38,11 +38,11 @@ public sealed partial class MetricsTests(MeasuredApp app) : IClassFixture<Measur
 
         string[] names =
         [
-            "process_cpu_seconds_total", "process_resident_memory_bytes", "db_client_connection_count", "db_client_operation_duration_count", "blob_call_duration_seconds_count",
+            "process_cpu_seconds_total", "process_resident_memory_bytes", "db_client_connection_count", "db_client_operation_duration", "blob_call_duration_seconds",
             "mlflow_circuit_breaker_state", "http_server_active_requests", "durable_turns_total",
         ];
         foreach (var name in names)
-            text.ShouldContain("\n" + name, Case.Sensitive, name);
+            text.ShouldContain($"# TYPE {name} ", Case.Sensitive, name);
         var lines = text.TrimEnd('\n').Split('\n');
         lines.Where(line => !Sample().IsMatch(line) && !line.StartsWith("# HELP ", StringComparison.Ordinal) && !line.StartsWith("# TYPE ", StringComparison.Ordinal)).ShouldBeEmpty();
         lines.Where(line => line[0] != '#').Select(line => line[..line.LastIndexOf(' ')]).ShouldBeUnique();

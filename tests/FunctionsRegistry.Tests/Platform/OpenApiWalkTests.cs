@@ -79,6 +79,7 @@ public sealed class OpenApiWalkTests(WalkApp app) : IClassFixture<WalkApp>
     private JsonSchemaCheck _check = null!;
     private string _token = "";
     private string _contract = "";
+    private string _owner = "";
 
     [Fact]
     public async Task Every_operation_answers_as_the_document_says()
@@ -167,6 +168,7 @@ public sealed class OpenApiWalkTests(WalkApp app) : IClassFixture<WalkApp>
     {
         var name = operation["operationId"]!.GetValue<string>();
         _contract = path.Split('/')[1];
+        _owner = path.Split("/{")[0].Split('/')[^1].TrimEnd('s');
         var query = new List<string>();
         foreach (var parameter in (item["parameters"]?.AsArray() ?? []).Concat(operation["parameters"]?.AsArray() ?? []).Select(_check.Resolve))
         {
@@ -216,7 +218,7 @@ public sealed class OpenApiWalkTests(WalkApp app) : IClassFixture<WalkApp>
         foreach (var fault in _check.Check(value, media["schema"]))
             _faults.Add($"{name}: {status}: {fault}");
         if (status < 400)
-            Learn("", value);
+            Learn(_owner, value);
     }
 
     private HttpContent Body(JsonObject content, int mode)
@@ -293,12 +295,14 @@ public sealed class OpenApiWalkTests(WalkApp app) : IClassFixture<WalkApp>
         "metric" => "accuracy",
         "order_by" or "filter" or "sort" => "",
         "q" or "query" => "walk",
-        _ => $"walk {_random.Next(1_000_000)}",
+        "role" => "human",
+        _ => $"walk-{_random.Next(1_000_000)}",
     };
 
     private string PathValue(string field, JsonNode schema) => field switch
     {
         "contract" => "dhg",
+        "id" when _contract == "hokusai" && _known.TryGetValue(At("key_id"), out var key) => key.GetValue<string>(),
         "scope" => "@walker",
         "address" => "0x742d35Cc6634C0532925a3b844Bc9e7595f62341",
         "dag_id" when !_known.ContainsKey(At("dag_id")) => "system_maintenance",
@@ -322,7 +326,7 @@ public sealed class OpenApiWalkTests(WalkApp app) : IClassFixture<WalkApp>
         {
             foreach (var (name, member) in members)
             {
-                if (member is JsonValue scalar && scalar.GetValueKind() is JsonValueKind.String or JsonValueKind.Number && name.EndsWith("id", StringComparison.Ordinal) | name is "name" or "version")
+                if (member is JsonValue scalar && scalar.GetValueKind() is JsonValueKind.String or JsonValueKind.Number && (name.EndsWith("id", StringComparison.Ordinal) || name is "name" or "version" or "key"))
                     _known[At(name == "id" && owner.Length > 0 ? owner + "_id" : name)] = member!.DeepClone();
                 Learn(name, member);
             }
