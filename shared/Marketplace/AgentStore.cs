@@ -1,4 +1,5 @@
 using FunctionsRegistry.Errors;
+using FunctionsRegistry.Json;
 using Npgsql;
 using NpgsqlTypes;
 
