@@ -56,6 +56,7 @@ internal sealed class MarketplaceBench : IAsyncDisposable
         await CompareAsync("list of 20, category", i => "/agents?sort=newest&category=" + (i % 2 == 0 ? "data" : "devtools"), time);
         await CompareAsync("search, two words", i => $"/search?q=word{i % 1000}+agent", time);
         await CompareAsync("search, rare word", i => $"/search?q=unique{i % _agents + 1}", time);
+        await CompareAsync("search, half a word", i => $"/search?q=unique{i % _agents + 1}"[..^1], time);
         await CompareAsync("detail", i => $"/agents/@user{i % 4}/agent-{Id(i)}", time);
         await CompareAsync("download metadata", i => $"/agents/@user{i % 4}/agent-{Id(i)}/download/1.0.0", time);
         await PublishAsync(time);
@@ -154,7 +155,7 @@ internal sealed class MarketplaceBench : IAsyncDisposable
         });
         bare.MapGet("/search", async (HttpContext http) =>
         {
-            var found = await lists.SearchAsync(SearchQuery.ToTsQuery(http.Request.Query["q"]!, lastIsPrefix: false)!, AgentSort.Relevance, null, 0, 20, http.RequestAborted);
+            var found = await lists.SearchAsync(SearchQuery.ToTsQuery(http.Request.Query["q"]!)!, AgentSort.Relevance, null, 0, 20, http.RequestAborted);
             await http.Response.WriteAsJsonAsync(new AgentListResponse(found.Agents, found.Total, 1, 20, null), MarketplaceJson.Default.AgentListResponse);
         });
         bare.MapGet("/agents/{scope}/{name}", async (HttpContext http, string scope, string name) =>
