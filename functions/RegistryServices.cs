@@ -7,6 +7,7 @@ using FunctionsRegistry.Functions.Marketplace;
 using FunctionsRegistry.Functions.ModelRegistry;
 using FunctionsRegistry.Functions.OpenApi;
 using FunctionsRegistry.Functions.Platform;
+using FunctionsRegistry.Http;
 using FunctionsRegistry.Identity;
 using FunctionsRegistry.Metrics;
 using FunctionsRegistry.Postgres;
@@ -45,6 +46,7 @@ public static class RegistryServices
     {
         services.AddSingleton(TimeProvider.System);
         services.AddHttpClient();
+        services.AddSingleton<OutboundHttp>();
 
         services.AddSingleton(provider => EntraTokens.OfProcess(provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton(DatabaseOptions.FromConfiguration(configuration, migrateByDefault: RuntimeFlavour.IsLocal));
