@@ -12,7 +12,7 @@ internal static class DurableMetrics
     private static readonly Histogram<double> s_activities = s_meter.CreateHistogram("durable_activity_duration_seconds", "s", "Time of activities.",
         advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = [0.005, 0.025, 0.1, 0.5, 2.5, 10, 60] });
 
-    public static void CountTurn() => s_turns.Add(1);
+    public static void CountTurns(int count) => s_turns.Add(count);
 
     public static long BeginActivity()
     {

@@ -51,6 +51,8 @@ internal sealed partial class DurableWorker(
     {
         await DurableSchema.CreateAsync(options.ConnectionString, cancellationToken);
         await session.BeginAsync(cancellationToken);
+        // So that rate() has something to start from before the first turn.
+        DurableMetrics.CountTurns(0);
         _loops = Task.WhenAll(
             LoopAsync(PollAsync), LoopAsync(ListenAsync), LoopAsync(MaintainAsync));
     }
@@ -294,7 +296,7 @@ internal sealed partial class DurableWorker(
             try
             {
                 var committed = await store.CommitAsync(turn, result, takes, now, _drained.Token);
-                DurableMetrics.CountTurn();
+                DurableMetrics.CountTurns(1);
                 NoteRecovery();
                 return committed;
             }
