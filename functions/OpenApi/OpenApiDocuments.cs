@@ -94,7 +94,10 @@ public sealed partial class OpenApiDocuments(MlflowRoutes mlflow, Summaries summ
                     ["airflow"] = Scheme("http", "basic", "AIRFLOW_USERNAME and AIRFLOW_PASSWORD"),
                     ["internal"] = new JsonObject
                     {
-                        ["type"] = "apiKey", ["in"] = "header", ["name"] = "X-API-Key", ["description"] = "Needed only where InternalApiKey is set.",
+                        ["type"] = "apiKey",
+                        ["in"] = "header",
+                        ["name"] = "X-API-Key",
+                        ["description"] = "Needed only where InternalApiKey is set.",
                     },
                 },
             },

@@ -13,8 +13,10 @@ public sealed class OpenApiSchemas
 {
     private const string Place = "#/components/schemas/";
 
-    private static readonly JsonSchemaExporterOptions s_requests = new() { TreatNullObliviousAsNonNullable = true, TransformSchemaNode = (context, schema) => Complete(context, schema, false) };
-    private static readonly JsonSchemaExporterOptions s_answers = new() { TreatNullObliviousAsNonNullable = true, TransformSchemaNode = (context, schema) => Complete(context, schema, true) };
+    private static readonly JsonSchemaExporterOptions s_requests =
+        new() { TreatNullObliviousAsNonNullable = true, TransformSchemaNode = (context, schema) => Complete(context, schema, isAnswer: false) };
+    private static readonly JsonSchemaExporterOptions s_answers =
+        new() { TreatNullObliviousAsNonNullable = true, TransformSchemaNode = (context, schema) => Complete(context, schema, isAnswer: true) };
 
     private static readonly JsonSerializerContext[] s_contexts =
         [.. new[] { typeof(OpenApiSchemas).Assembly, typeof(Family).Assembly }

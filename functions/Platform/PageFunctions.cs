@@ -71,7 +71,8 @@ public sealed class PageFunctions(OpenApiDocuments documents, PageAssets assets)
         request.HttpContext.Response.Headers.AccessControlAllowOrigin = "*";
         request.HttpContext.Response.Headers.CacheControl = "no-cache";
         var bytes = documents.Get(contract);
-        return Results.Bytes(bytes, "application/json; charset=utf-8", entityTag: new EntityTagHeaderValue($"\"{System.IO.Hashing.XxHash3.HashToUInt64(bytes):x16}\""));
+        return Results.Bytes(
+            bytes, "application/json; charset=utf-8", entityTag: new EntityTagHeaderValue($"\"{System.IO.Hashing.XxHash3.HashToUInt64(bytes):x16}\""));
     }
 
     private IResult SwaggerUi(HttpRequest request, string contract) => Page(request, contract, "docs.js", "swagger-ui-bundle.js", "swagger-ui.css");

@@ -7,7 +7,9 @@ using OpenTelemetry.Trace;
 
 namespace FunctionsRegistry.Functions.Platform;
 
-/// <summary>Starts what measures: instruments that are read when somebody asks, and traces and metrics by OTLP where <c>OTEL_EXPORTER_OTLP_ENDPOINT</c> is set; the other <c>OTEL_*</c> variables are the exporter's own.</summary>
+/// <summary>
+/// Starts what measures: instruments that are read when somebody asks, and traces and metrics by OTLP where <c>OTEL_EXPORTER_OTLP_ENDPOINT</c> is set; the other <c>OTEL_*</c> variables are the exporter's own.
+/// </summary>
 public sealed class Telemetry(IConfiguration configuration, IServiceProvider services) : IHostedService, IDisposable
 {
     private TracerProvider? _traces;

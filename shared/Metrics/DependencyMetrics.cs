@@ -16,7 +16,8 @@ public static class DependencyMetrics
 
     /// <summary>A call to Redis ended.</summary>
     /// <param name="start">A timestamp of <see cref="Stopwatch"/>.</param>
-    public static void RecordRedis(long start, bool succeeded) => s_redis.Record(Stopwatch.GetElapsedTime(start).TotalSeconds, new KeyValuePair<string, object?>("outcome", succeeded ? "success" : "failure"));
+    public static void RecordRedis(long start, bool succeeded) =>
+        s_redis.Record(Stopwatch.GetElapsedTime(start).TotalSeconds, new KeyValuePair<string, object?>("outcome", succeeded ? "success" : "failure"));
 
     /// <summary>A try of a call to the blob storage ended.</summary>
     /// <param name="start">A timestamp of <see cref="Stopwatch"/>.</param>

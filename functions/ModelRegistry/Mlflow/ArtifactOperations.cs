@@ -14,7 +14,7 @@ public sealed class ArtifactOperations(ArtifactService artifacts, ArtifactStore 
     private const int MaxTokenLength = 20_000;
 
     /// <summary>The operations below /api/2.0/mlflow.</summary>
-    public IEnumerable<MlflowOperation> All => 
+    public IEnumerable<MlflowOperation> All =>
     [
         new("get", "artifacts/list", false, ListRunAsync)
         { Query = "run_id?: string, run_uuid?: string, path?: string, page_token?: string", Answer = typeof(ListArtifactsResponse) },

@@ -77,7 +77,8 @@ internal sealed class JsonSchemaCheck(JsonNode document)
         "string" => value?.GetValueKind() == JsonValueKind.String,
         "boolean" => value?.GetValueKind() is JsonValueKind.True or JsonValueKind.False,
         "number" => value?.GetValueKind() == JsonValueKind.Number,
-        "integer" => value?.GetValueKind() == JsonValueKind.Number && decimal.TryParse(value.ToJsonString(), System.Globalization.NumberStyles.Float, null, out var number) && number == decimal.Truncate(number),
+        "integer" => value?.GetValueKind() == JsonValueKind.Number
+            && decimal.TryParse(value.ToJsonString(), System.Globalization.NumberStyles.Float, null, out var number) && number == decimal.Truncate(number),
         _ => false,
     };
 

@@ -97,7 +97,7 @@ public sealed class OpenApiWalkTests(WalkApp app) : IClassFixture<WalkApp>
                     {
                         await CallAsync(path, verb, item, operation, mode: 0);
                         if (round == 0)
-                            {
+                        {
                             for (var mode = 1; mode <= 4; mode++)
                                 await CallAsync(path, verb, item, operation, mode);
                             await CallWithOneWrongFieldAsync(path, verb, item, operation);
