@@ -58,6 +58,7 @@ public static class ModelRegistryServices
         });
         services.AddSingleton<HokusaiHealth>();
         services.AddSingleton<ModelStore>();
+        services.AddSingleton<EvaluationStore>();
         services.AddSingleton<ModelService>();
 
         services.AddSingleton(LanguageModelOptions.FromConfiguration(configuration));

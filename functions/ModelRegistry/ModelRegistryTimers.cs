@@ -5,10 +5,11 @@ using FunctionsRegistry.ModelRegistry.Mlflow;
 namespace FunctionsRegistry.Functions.ModelRegistry;
 
 /// <summary>Cleaning up; repeating any of it is harmless.</summary>
-public sealed class ModelRegistryTimers(ArtifactService artifacts, PurgeService purge, ApiKeyStore keys, ModelStore models, DspyService dspy, TimeProvider time)
+public sealed class ModelRegistryTimers(ArtifactService artifacts, PurgeService purge, ApiKeyStore keys, ModelStore models, DspyService dspy, EvaluationStore evaluations, TimeProvider time)
 {
     private const int UsageDays = 90;
     private const int BatchDays = 30;
+    private const int EvaluationDays = 90;
 
     /// <summary>Daily: blobs that nothing points to, such as those of broken uploads.</summary>
     [Function("timer_models_orphans")]
@@ -25,5 +26,6 @@ public sealed class ModelRegistryTimers(ArtifactService artifacts, PurgeService 
         await purge.PurgeOldAsync(cancellationToken);
         await keys.PurgeUsesAsync(time.GetUtcNow().AddDays(-UsageDays), cancellationToken);
         await models.PurgeBatchesAsync(time.GetUtcNow().AddDays(-BatchDays), cancellationToken);
+        await evaluations.PurgeAsync(time.GetUtcNow().AddDays(-EvaluationDays), cancellationToken);
     }
 }
