@@ -18,7 +18,7 @@ using Npgsql;
 namespace FunctionsRegistry.Benchmarks;
 
 /// <summary>The native MLflow store over HTTP with keys and limits on: logging, histories, search, artifacts.</summary>
-internal sealed class MlflowBench : IAsyncDisposable
+internal sealed partial class MlflowBench : IAsyncDisposable
 {
     private const string Api = "/hokusai/mlflow/api/2.0/mlflow/";
     private readonly LocalServices _services;
@@ -26,28 +26,17 @@ internal sealed class MlflowBench : IAsyncDisposable
     private readonly HttpClient _client;
     private readonly string _folder;
 
-    private MlflowBench(LocalServices services, string folder, IHost app, HttpClient client) => (_services, _folder, _app, _client) = (services, folder, app, client);
+    private readonly string _key;
+
+    private MlflowBench(LocalServices services, string folder, IHost app, HttpClient client, string key) =>
+        (_services, _folder, _app, _client, _key) = (services, folder, app, client, key);
 
     public static async Task<MlflowBench> StartAsync()
     {
         var folder = Path.Combine(Path.GetTempPath(), $"functionsregistry-bench-{Environment.ProcessId}");
         // PostgreSQL with fsync on: logging must pay what it pays in production.
         var services = LocalServices.Start(new StackOptions { DataDirectory = folder }, Console.WriteLine);
-        var settings = new Dictionary<string, string?>(services.Settings)
-        {
-            ["Local:Stack"] = "false",
-            ["Local:Port"] = "0",
-            ["Local:ContractPorts"] = "false",
-            ["Local:FunctionsAssembly"] = "FunctionsRegistry.Functions",
-        };
-        var builder = FunctionsApplication.CreateBuilder([.. settings.Select(pair => $"--{pair.Key}={pair.Value}")]);
-        builder.ConfigureFunctionsWebApplication();
-        builder.Logging.SetMinimumLevel(LogLevel.Warning);
-        builder.Logging.AddFilter(null, LogLevel.Warning);
-        builder.AddRegistry();
-        var app = builder.Build();
-        await RegistryCommands.PrepareAsync(app, CancellationToken.None);
-        await app.StartAsync();
+        var app = await StartAppAsync(services, []);
         // Counted in Redis as in production; a key may not have more than 100,000 an hour, which is lifted here.
         var (key, summary) = await app.Services.GetRequiredService<ApiKeyService>().CreateAsync(new NewApiKey("bench", "test"), CancellationToken.None);
         await using var lift = app.Services.GetRequiredService<NpgsqlDataSource>().CreateCommand("UPDATE models.api_keys SET rate_limit_per_hour = 1000000 WHERE id = $1");
@@ -55,11 +44,31 @@ internal sealed class MlflowBench : IAsyncDisposable
         await lift.ExecuteNonQueryAsync();
         var client = new HttpClient(new SocketsHttpHandler { MaxConnectionsPerServer = 128 })
         {
-            BaseAddress = new Uri(app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First()),
+            BaseAddress = AddressOf(app),
             Timeout = TimeSpan.FromMinutes(5),
         };
         client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", key);
-        return new MlflowBench(services, folder, app, client);
+        return new MlflowBench(services, folder, app, client, key);
+    }
+
+    private static async Task<IHost> StartAppAsync(LocalServices services, Dictionary<string, string?> more)
+    {
+        var settings = new Dictionary<string, string?>(services.Settings)
+        {
+            ["Local:Stack"] = "false",
+            ["Local:Port"] = "0",
+            ["Local:ContractPorts"] = "false",
+            ["Local:FunctionsAssembly"] = "FunctionsRegistry.Functions",
+        };
+        var builder = FunctionsApplication.CreateBuilder([.. settings.Concat(more).Select(pair => $"--{pair.Key}={pair.Value}")]);
+        builder.ConfigureFunctionsWebApplication();
+        builder.Logging.SetMinimumLevel(LogLevel.Warning);
+        builder.Logging.AddFilter(null, LogLevel.Warning);
+        builder.AddRegistry();
+        var app = builder.Build();
+        await RegistryCommands.PrepareAsync(app, CancellationToken.None);
+        await app.StartAsync();
+        return app;
     }
 
     public async Task RunAsync(TimeSpan time)
@@ -70,6 +79,7 @@ internal sealed class MlflowBench : IAsyncDisposable
         await ReadHistoryAsync();
         await SearchAsync();
         await MoveArtifactsAsync();
+        await RunFrontAsync(time);
     }
 
     public async ValueTask DisposeAsync()
@@ -212,6 +222,8 @@ internal sealed class MlflowBench : IAsyncDisposable
             + $"GET {200 / Best(ourRead):0} MB/s, direct {200 / Best(directRead):0} MB/s, ratio {Best(directRead) / Best(ourRead):0.00}; "
             + $"resident +{(peak - before) >> 20} MB at most (app and client in one process)");
     }
+
+    private static Uri AddressOf(IHost app) => new(app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
 
     private static double Best(List<double> seconds) => seconds.Skip(1).Min();
 
