@@ -34,7 +34,7 @@ public sealed record Completion(string Text, long InputTokens, long OutputTokens
 /// <summary>The language model failed; the message is for callers and has no secret.</summary>
 public sealed class LanguageModelException(string message, Exception? innerException = null) : Exception(message, innerException);
 
-/// <summary>Calls the configured language model through the OpenAI client: two retries on 408, 429 and 5xx, Retry-After honoured.</summary>
+/// <summary>Calls the configured language model through the OpenAI client: two retries on 408, 429 and 5xx, Retry-After of up to 20 seconds honoured.</summary>
 public sealed class LanguageModel : IDisposable
 {
     private const int MaxAnswerChars = 4 << 20;
@@ -54,7 +54,7 @@ public sealed class LanguageModel : IDisposable
         {
             Endpoint = options.BaseUrl,
             Transport = new HttpClientPipelineTransport(_http),
-            RetryPolicy = new ClientRetryPolicy(2),
+            RetryPolicy = new Retries(),
             NetworkTimeout = Timeout.InfiniteTimeSpan,
         };
         // The client wants a key even for servers that do not.
@@ -148,6 +148,21 @@ public sealed class LanguageModel : IDisposable
         {
             return "";
         }
+    }
+
+    /// <summary>A server that wants a longer wait than a caller has is not asked again: the caller is told.</summary>
+    private sealed class Retries() : ClientRetryPolicy(maxRetries: 2)
+    {
+        private const int MaxWaitSeconds = 20;
+
+        protected override bool ShouldRetry(PipelineMessage message, Exception? exception) => !WantsLongWait(message) && base.ShouldRetry(message, exception);
+
+        protected override async ValueTask<bool> ShouldRetryAsync(PipelineMessage message, Exception? exception) =>
+            !WantsLongWait(message) && await base.ShouldRetryAsync(message, exception);
+
+        // A date instead of seconds is as good as never used for this, and waits at most as long as the call may take.
+        private static bool WantsLongWait(PipelineMessage message) =>
+            message.Response is { } response && response.Headers.TryGetValue("Retry-After", out var text) && int.TryParse(text, out var seconds) && seconds > MaxWaitSeconds;
     }
 
     /// <summary>Ends a connection whose answer does not end: the client would read it whole into memory.</summary>

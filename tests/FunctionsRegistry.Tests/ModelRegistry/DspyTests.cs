@@ -347,6 +347,15 @@ public sealed class DspyTests(DspyTests.App app) : IClassFixture<DspyTests.App>
 
         var (busy, _) = await app.CreateAsync((_, stream) => Upstream.WriteAsync(stream, "HTTP/1.1 429 Busy\r\nRetry-After: 0\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"));
         (await ExecuteAsync(busy)).Str("error").ShouldBe("The language model answered 429");
+
+        var asked = 0;
+        var (closed, _) = await app.CreateAsync((_, stream) =>
+        {
+            asked++;
+            return Upstream.WriteAsync(stream, "HTTP/1.1 429 Busy\r\nRetry-After: 3600\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        });
+        (await ExecuteAsync(closed)).Str("error").ShouldBe("The language model answered 429");
+        asked.ShouldBe(1);
     }
 
     [Fact]

@@ -205,11 +205,14 @@ public sealed class ProxyTests(ProxyTests.App app) : IClassFixture<ProxyTests.Ap
     public async Task A_breaker_that_one_process_opens_is_open_in_the_next_and_a_reset_is_not_told_on()
     {
         var calls = 0;
-        using var server = new Upstream { Answer = (_, stream) =>
+        using var server = new Upstream
+        {
+            Answer = (_, stream) =>
         {
             Interlocked.Increment(ref calls);
             return Upstream.WriteAsync(stream, 503, "application/json", "{}");
-        } };
+        }
+        };
         var shared = Guid.CreateVersion7().ToString("N");
         var first = await app.StartProxyAsync(server.Url, threshold: "2", sharedAs: shared);
         var second = await app.StartProxyAsync(server.Url, threshold: "2", sharedAs: shared);
