@@ -6,6 +6,7 @@ using FunctionsRegistry.Functions.IndexAgent;
 using FunctionsRegistry.Functions.Marketplace;
 using FunctionsRegistry.Functions.ModelRegistry;
 using FunctionsRegistry.Functions.Platform;
+using FunctionsRegistry.Http;
 using FunctionsRegistry.Identity;
 using FunctionsRegistry.Postgres;
 using FunctionsRegistry.RateLimits;
@@ -43,6 +44,7 @@ public static class RegistryServices
     {
         services.AddSingleton(TimeProvider.System);
         services.AddHttpClient();
+        services.AddSingleton<OutboundHttp>();
 
         services.AddSingleton(provider => EntraTokens.OfProcess(provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton(DatabaseOptions.FromConfiguration(configuration, migrateByDefault: RuntimeFlavour.IsLocal));

@@ -19,10 +19,6 @@ public static class AirflowServices
     {
         var options = AirflowOptions.FromConfiguration(configuration, Path.Combine(AppContext.BaseDirectory, "dags"), RuntimeFlavour.IsLocal);
         services.AddSingleton(options);
-        services.AddHttpClient(HttpOperator.ClientName, client => client.Timeout = Timeout.InfiniteTimeSpan)
-            .ConfigurePrimaryHttpMessageHandler(() => OutboundConnections.CreateHandler(options.AllowedPrivate))
-            // Its own log lines would hold URLs with their queries.
-            .RemoveAllLoggers();
         services.AddSingleton<IAuthenticator, BasicAuthenticator>();
         services.AddSingleton<IOperator, EchoOperator>();
         services.AddSingleton<IOperator, FailOperator>();

@@ -2,7 +2,7 @@ using System.Buffers;
 using FunctionsRegistry.DataRegistry;
 using FunctionsRegistry.Errors;
 using FunctionsRegistry.Functions.Http;
-using FunctionsRegistry.Marketplace;
+using FunctionsRegistry.Json;
 
 namespace FunctionsRegistry.Functions.DataRegistry;
 

@@ -4,7 +4,7 @@ using System.Text.Json.Serialization.Metadata;
 using FunctionsRegistry.DataRegistry;
 using FunctionsRegistry.Errors;
 using FunctionsRegistry.Functions.Http;
-using FunctionsRegistry.Marketplace;
+using FunctionsRegistry.Json;
 using Microsoft.AspNetCore.Http.Extensions;
 
 namespace FunctionsRegistry.Functions.DataRegistry;

@@ -5,7 +5,7 @@ using System.Text.Json.Serialization.Metadata;
 using FunctionsRegistry.DataRegistry;
 using FunctionsRegistry.Errors;
 using FunctionsRegistry.Functions.Http;
-using FunctionsRegistry.Marketplace;
+using FunctionsRegistry.Json;
 using FunctionsRegistry.Postgres;
 
 namespace FunctionsRegistry.Functions.DataRegistry;

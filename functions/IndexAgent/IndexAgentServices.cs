@@ -2,7 +2,6 @@ using FunctionsRegistry.Blobs;
 using FunctionsRegistry.Functions.Http;
 using FunctionsRegistry.Functions.Marketplace;
 using FunctionsRegistry.Functions.Platform;
-using FunctionsRegistry.Http;
 using FunctionsRegistry.IndexAgent;
 using FunctionsRegistry.Marketplace;
 using FunctionsRegistry.Postgres;
@@ -17,7 +16,6 @@ public static class IndexAgentServices
     public static void AddIndexAgent(this IServiceCollection services, IConfiguration configuration)
     {
         services.AddSingleton(IndexAgentOptions.FromConfiguration(configuration));
-        services.AddSingleton<OutboundHttp>();
         services.AddSingleton<OutboundArchive>();
         services.AddSingleton<IndexStore>();
         services.AddSingleton<RepositoryStore>();

@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
-using FunctionsRegistry.Marketplace;
+using FunctionsRegistry.Json;
 
 namespace FunctionsRegistry.Airflow;
 

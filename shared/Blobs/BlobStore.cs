@@ -83,8 +83,9 @@ public sealed class BlobStore(BlobOptions options, TimeProvider time)
         var client = await GetContainerAsync(container, cancellationToken);
         try
         {
+            // The content that follows is read under the caller's token, not under that of the short call.
             var download = new BlobDownloadOptions { Range = length > 0 ? new HttpRange(offset, length) : default };
-            return (await client.GetBlobClient(name).DownloadStreamingAsync(download, cancellationToken)).Value.Content;
+            return (await SoonAsync(_ => client.GetBlobClient(name).DownloadStreamingAsync(download, cancellationToken), cancellationToken)).Value.Content;
         }
         catch (RequestFailedException exception) when (exception.Status == 404)
         {
@@ -96,7 +97,7 @@ public sealed class BlobStore(BlobOptions options, TimeProvider time)
     public async Task<long> GetSizeAsync(string container, string name, CancellationToken cancellationToken)
     {
         var client = await GetContainerAsync(container, cancellationToken);
-        return (await client.GetBlobClient(name).GetPropertiesAsync(cancellationToken: cancellationToken)).Value.ContentLength;
+        return (await SoonAsync(token => client.GetBlobClient(name).GetPropertiesAsync(cancellationToken: token), cancellationToken)).Value.ContentLength;
     }
 
     /// <summary>A URL that one block of a blob may be PUT to, without a credential, until it ends after <paramref name="lifetime"/>.</summary>
@@ -117,14 +118,14 @@ public sealed class BlobStore(BlobOptions options, TimeProvider time)
         return new Uri($"{uri.AbsoluteUri}&comp=block&blockid={Uri.EscapeDataString(BlockId(block))}");
     }
 
-    /// <summary>Makes a blob of its blocks 1 to <paramref name="blocks"/> false where one is missing.</summary>
+    /// <summary>Makes a blob of its blocks 1 to <paramref name="blocks"/>; false where one is missing.</summary>
     public async Task<bool> CommitBlocksAsync(string container, string name, int blocks, string contentType, CancellationToken cancellationToken)
     {
         var client = (await GetContainerAsync(container, cancellationToken)).GetBlockBlobClient(name);
         try
         {
             var options = new CommitBlockListOptions { HttpHeaders = new BlobHttpHeaders { ContentType = contentType } };
-            await client.CommitBlockListAsync(Enumerable.Range(1, blocks).Select(BlockId), options, cancellationToken);
+            await SoonAsync(token => client.CommitBlockListAsync(Enumerable.Range(1, blocks).Select(BlockId), options, token), cancellationToken);
             return true;
         }
         catch (RequestFailedException exception) when (exception.Status is 400 or 404)
@@ -138,7 +139,7 @@ public sealed class BlobStore(BlobOptions options, TimeProvider time)
 
     /// <summary>A blob's content as a forward-only stream, fetched in blocks of 4 MB as it is read.</summary>
     /// <exception cref="RequestFailedException">There is none.</exception>
-    public async Task<Stream> OpenReadAsync(string container, string name, CancellationToken cancellationToken)
+    public async Task<Stream> OpenReadInBlocksAsync(string container, string name, CancellationToken cancellationToken)
     {
         var client = await GetContainerAsync(container, cancellationToken);
         return await client.GetBlobClient(name).OpenReadAsync(new BlobOpenReadOptions(allowModifications: false) { BufferSize = 4 << 20 }, cancellationToken);

@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using FunctionsRegistry.Errors;
-using FunctionsRegistry.Marketplace;
+using FunctionsRegistry.Json;
 using Npgsql;
 
 namespace FunctionsRegistry.DataRegistry;

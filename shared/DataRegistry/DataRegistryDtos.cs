@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using FunctionsRegistry.Marketplace;
+using FunctionsRegistry.Json;
 
 namespace FunctionsRegistry.DataRegistry;
 

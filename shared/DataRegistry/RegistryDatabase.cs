@@ -1,7 +1,7 @@
 using System.Buffers.Text;
 using System.Globalization;
 using System.Text;
-using FunctionsRegistry.Marketplace;
+using FunctionsRegistry.Json;
 using Npgsql;
 using NpgsqlTypes;
 

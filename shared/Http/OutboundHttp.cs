@@ -5,76 +5,100 @@ using Microsoft.Extensions.Configuration;
 namespace FunctionsRegistry.Http;
 
 /// <summary>
-/// The client for URLs that users give. It connects to public addresses only: the name is resolved here and the connection goes to the address
-/// that was checked, so that a name cannot change its mind in between. Redirects are followed under the same rule.
+/// Clients for URLs that users give. Only addresses of the public Internet are reached, and networks that the configuration allows. The check is on the
+/// address that is connected to, so neither a DNS answer that changes nor a redirect gets around it. They have no timeout beyond connecting: give every
+/// call a token that ends.
 /// </summary>
-/// <remarks><c>Outbound__AllowPrivateAddresses</c>: true lets it reach private and loopback addresses, too.</remarks>
+/// <remarks><c>Outbound__AllowedPrivateNetworks</c>: networks or addresses, comma separated, that may be reached although they are not public.</remarks>
 public sealed class OutboundHttp : IDisposable
 {
-    private readonly bool _allowPrivate;
+    private static readonly IPNetwork[] s_notPublic =
+    [
+        .. new[]
+        {
+            "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24",
+            "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3",
+            // Azure's own services on a public-looking address.
+            "168.63.129.16/32",
+            // Tunnels and documentation inside the global unicast range.
+            "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
+        }.Select(text => IPNetwork.Parse(text)),
+    ];
+
+    private static readonly IPNetwork s_globalUnicast = IPNetwork.Parse("2000::/3");
+
+    private readonly IPNetwork[] _allowed;
 
     /// <summary>Reads the setting named above.</summary>
+    /// <exception cref="InvalidOperationException">A network that is none.</exception>
     public OutboundHttp(IConfiguration configuration)
     {
-        _allowPrivate = configuration.GetValue("Outbound:AllowPrivateAddresses", false);
+        var networks = (configuration["Outbound:AllowedPrivateNetworks"] ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        _allowed = [.. networks.Select(ParseNetwork)];
+        Client = CreateClient(followsRedirects: false);
+        FollowingClient = CreateClient(followsRedirects: true);
+    }
+
+    /// <summary>Answers a redirect as it is.</summary>
+    public HttpClient Client { get; }
+
+    /// <summary>Follows redirects, five at most.</summary>
+    public HttpClient FollowingClient { get; }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Client.Dispose();
+        FollowingClient.Dispose();
+    }
+
+    /// <summary>Whether an address is one of the public Internet.</summary>
+    public static bool IsPublic(IPAddress address)
+    {
+        var plain = Plain(address);
+        if (plain.AddressFamily == AddressFamily.InterNetworkV6 && !s_globalUnicast.Contains(plain))
+            return false;
+        return !Array.Exists(s_notPublic, network => network.Contains(plain));
+    }
+
+    private static IPAddress Plain(IPAddress address) => address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address;
+
+    private static IPNetwork ParseNetwork(string text) =>
+        IPNetwork.TryParse(text, out var network) ? network
+        : IPAddress.TryParse(text, out var address) ? new IPNetwork(address, address.GetAddressBytes().Length * 8)
+        : throw new InvalidOperationException($"Outbound__AllowedPrivateNetworks: '{text}' is neither an address nor a network like 10.0.0.0/8.");
+
+    private HttpClient CreateClient(bool followsRedirects)
+    {
         var handler = new SocketsHttpHandler
         {
-            ConnectCallback = ConnectAsync,
+            ConnectCallback = (context, cancellationToken) => ConnectAsync(context.DnsEndPoint, cancellationToken),
             ConnectTimeout = TimeSpan.FromSeconds(10),
             PooledConnectionLifetime = TimeSpan.FromMinutes(2),
+            AllowAutoRedirect = followsRedirects,
             MaxAutomaticRedirections = 5,
+            MaxResponseHeadersLength = 64,
             ResponseDrainTimeout = TimeSpan.FromSeconds(1),
+            UseCookies = false,
             // A proxy would resolve the name itself, behind the check.
             UseProxy = false,
         };
 #pragma warning disable RS0030 // This is the factory of clients for such URLs.
-        Client = new HttpClient(handler) { Timeout = Timeout.InfiniteTimeSpan };
+        return new HttpClient(handler) { Timeout = Timeout.InfiniteTimeSpan };
 #pragma warning restore RS0030
     }
 
-    /// <summary>Has no timeout of its own beyond connecting: give every call a token that ends.</summary>
-    public HttpClient Client { get; }
-
-    /// <inheritdoc/>
-    public void Dispose() => Client.Dispose();
-
-    /// <summary>Whether an address is reachable for everybody: not loopback, private, link-local, shared, multicast, reserved or documentation.</summary>
-    public static bool IsPublic(IPAddress address)
+    private async ValueTask<Stream> ConnectAsync(DnsEndPoint target, CancellationToken cancellationToken)
     {
-        if (address.IsIPv4MappedToIPv6)
-            address = address.MapToIPv4();
-        if (address.AddressFamily == AddressFamily.InterNetwork)
-        {
-            var b = address.GetAddressBytes();
-            return !(b[0] is 0 or 10 or 127 or >= 224
-                || (b[0] == 100 && (b[1] & 0xC0) == 64)
-                || (b[0] == 169 && b[1] == 254)
-                || (b[0] == 172 && (b[1] & 0xF0) == 16)
-                || (b[0] == 192 && b[1] == 168)
-                || (b[0] == 192 && b[1] == 0 && b[2] is 0 or 2)
-                || (b[0] == 198 && (b[1] & 0xFE) == 18)
-                || (b[0] == 198 && b[1] == 51 && b[2] == 100)
-                || (b[0] == 203 && b[1] == 0 && b[2] == 113));
-        }
-        // Global unicast is 2000::/3; in it, 2002::/16 and 2001::/23 carry other addresses inside, 2001:db8::/32 is documentation.
-        var bytes = address.GetAddressBytes();
-        return (bytes[0] & 0xE0) == 0x20
-            && !(bytes[0] == 0x20 && bytes[1] == 0x02)
-            && !(bytes[0] == 0x20 && bytes[1] == 0x01 && (bytes[2] & 0xFE) == 0)
-            && !(bytes[0] == 0x20 && bytes[1] == 0x01 && bytes[2] == 0x0D && bytes[3] == 0xB8);
-    }
-
-    private async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellationToken)
-    {
-        var endPoint = context.DnsEndPoint;
-        var addresses = await Dns.GetHostAddressesAsync(endPoint.Host, cancellationToken);
-        var allowed = _allowPrivate ? addresses : [.. addresses.Where(IsPublic)];
-        if (allowed.Length == 0)
-            throw new HttpRequestException($"'{endPoint.Host}' has no public address, and private ones are not allowed.");
+        var addresses = IPAddress.TryParse(target.Host, out var literal) ? [literal] : await Dns.GetHostAddressesAsync(target.Host, cancellationToken);
+        var reachable = addresses.Where(address => IsPublic(address) || Array.Exists(_allowed, network => network.Contains(Plain(address)))).ToArray();
+        if (reachable.Length == 0)
+            throw new HttpRequestException(
+                $"{target.Host} has no public address, what it names is not an address of the public Internet; Outbound__AllowedPrivateNetworks can allow it");
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         try
         {
-            await socket.ConnectAsync(allowed, endPoint.Port, cancellationToken);
+            await socket.ConnectAsync(reachable, target.Port, cancellationToken);
             return new NetworkStream(socket, ownsSocket: true);
         }
         catch

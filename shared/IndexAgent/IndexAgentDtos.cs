@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using FunctionsRegistry.Json;
 
 namespace FunctionsRegistry.IndexAgent;
 
@@ -67,7 +68,7 @@ public sealed record SearchResponse(
 /// <param name="Error">Why the newest upload failed.</param>
 /// <param name="Progress">While one is indexed: its files and lines so far.</param>
 public sealed record RepositoryResponse(
-    string Name, string State, int Files, long Lines, long Bytes, RawJsonText Languages, RawJsonText Skipped,
+    string Name, string State, int Files, long Lines, long Bytes, RawJson Languages, RawJson Skipped,
     string? Error, string? Url, DateTimeOffset CreatedAt, DateTimeOffset? IndexedAt,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] RepositoryProgress? Progress);
 
@@ -102,10 +103,6 @@ public sealed record PatternAppliedResponse(string Status, string PatternId, int
 /// <summary>Spec: GET /health.</summary>
 public sealed record ServiceHealth(string Status, string Service, DateTimeOffset Timestamp, long UptimeSeconds);
 
-/// <summary>JSON that the database made and that goes out as it is.</summary>
-[JsonConverter(typeof(RawJsonTextConverter))]
-public readonly record struct RawJsonText(string Text);
-
 /// <summary>Serialisation of IndexAgent's wire records.</summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
 [JsonSerializable(typeof(AgentResponse))]
@@ -126,15 +123,3 @@ public readonly record struct RawJsonText(string Text);
 [JsonSerializable(typeof(IReadOnlyDictionary<string, int>))]
 [JsonSerializable(typeof(IReadOnlyDictionary<string, double>))]
 public sealed partial class IndexAgentJson : JsonSerializerContext;
-
-internal sealed class RawJsonTextConverter : JsonConverter<RawJsonText>
-{
-    public override RawJsonText Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
-    {
-        using var document = JsonDocument.ParseValue(ref reader);
-        return new RawJsonText(document.RootElement.GetRawText());
-    }
-
-    // Unchecked: it comes from a jsonb column.
-    public override void Write(Utf8JsonWriter writer, RawJsonText value, JsonSerializerOptions options) => writer.WriteRawValue(value.Text, skipInputValidation: true);
-}

@@ -1,4 +1,4 @@
-using FunctionsRegistry.Marketplace;
+using FunctionsRegistry.Archives;
 using Microsoft.Extensions.Configuration;
 
 namespace FunctionsRegistry.IndexAgent;

@@ -1,6 +1,6 @@
+using FunctionsRegistry.Archives;
 using FunctionsRegistry.Blobs;
 using FunctionsRegistry.Errors;
-using FunctionsRegistry.Marketplace;
 using Microsoft.Extensions.Logging;
 
 namespace FunctionsRegistry.IndexAgent;
@@ -88,7 +88,7 @@ public sealed partial class IndexService(
         var segment = new SegmentBuilder();
         var skipped = new SortedDictionary<string, int>(StringComparer.Ordinal);
         var (next, isLast) = (work.NextEntry, true);
-        await using (var archive = await blobs.OpenReadAsync(BlobContainers.Repositories, work.BlobName, cancellationToken))
+        await using (var archive = await blobs.OpenReadInBlocksAsync(BlobContainers.Repositories, work.BlobName, cancellationToken))
         {
             await foreach (var file in RepositoryArchive.ReadAsync(archive, options.Archive, work.NextEntry, cancellationToken))
             {

@@ -25,6 +25,8 @@ internal struct LineLexer(Syntax syntax)
     /// <summary>Whether the next line starts inside a comment or a string, where no symbol can be.</summary>
     public readonly bool IsInside => _mode != Mode.Code;
 
+    private readonly bool IsComment => _mode is Mode.BlockComment or Mode.DocString or Mode.DocStringSingle;
+
     /// <summary>Appends the line's stretches, without blanks between them.</summary>
     public void Read(ReadOnlySpan<char> line, List<LexedSpan> spans)
     {
@@ -33,32 +35,9 @@ internal struct LineLexer(Syntax syntax)
         var at = 0;
         while (at < line.Length)
         {
-            switch (_mode)
-            {
-                case Mode.Code:
-                    at = ReadCode(line, at, ref start, spans);
-                    break;
-                case Mode.BlockComment:
-                    at = Close(line, at, "*/", isComment: true, ref start, spans);
-                    break;
-                case Mode.DoubleTriple:
-                    at = Close(line, at, "\"\"\"", isComment: false, ref start, spans);
-                    break;
-                case Mode.SingleTriple:
-                    at = Close(line, at, "'''", isComment: false, ref start, spans);
-                    break;
-                case Mode.DocString:
-                    at = Close(line, at, "\"\"\"", isComment: true, ref start, spans);
-                    break;
-                case Mode.DocStringSingle:
-                    at = Close(line, at, "'''", isComment: true, ref start, spans);
-                    break;
-                default:
-                    at = Close(line, at, "`", isComment: false, ref start, spans);
-                    break;
-            }
+            at = _mode == Mode.Code ? ReadCode(line, at, ref start, spans) : Close(line, at, ref start, spans);
         }
-        Add(line, start, line.Length, _mode is Mode.BlockComment or Mode.DocString or Mode.DocStringSingle, spans);
+        Add(line, start, line.Length, IsComment, spans);
     }
 
     private int ReadCode(ReadOnlySpan<char> line, int at, ref int start, List<LexedSpan> spans)
@@ -93,13 +72,20 @@ internal struct LineLexer(Syntax syntax)
         return at + length;
     }
 
-    private int Close(ReadOnlySpan<char> line, int at, string mark, bool isComment, ref int start, List<LexedSpan> spans)
+    private int Close(ReadOnlySpan<char> line, int at, ref int start, List<LexedSpan> spans)
     {
+        var mark = _mode switch
+        {
+            Mode.BlockComment => "*/",
+            Mode.DoubleTriple or Mode.DocString => "\"\"\"",
+            Mode.SingleTriple or Mode.DocStringSingle => "'''",
+            _ => "`",
+        };
         var end = line[at..].IndexOf(mark);
         if (end < 0)
             return line.Length;
         end += at + mark.Length;
-        Add(line, start, end, isComment, spans);
+        Add(line, start, end, IsComment, spans);
         start = end;
         _mode = Mode.Code;
         return end;

@@ -17,7 +17,7 @@ public sealed class OutboundArchive(OutboundHttp outbound)
     /// <exception cref="HttpRequestException">Not reached, refused, or not a success.</exception>
     public async Task<Stream> OpenAsync(Uri url, CancellationToken cancellationToken)
     {
-        var response = await outbound.Client.GetAsync(url, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
+        var response = await outbound.FollowingClient.GetAsync(url, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
         if (!response.IsSuccessStatusCode)
         {
             response.Dispose();

@@ -1,7 +1,7 @@
 using System.IO.Compression;
 using System.Runtime.CompilerServices;
+using FunctionsRegistry.Archives;
 using FunctionsRegistry.Errors;
-using FunctionsRegistry.Marketplace;
 
 namespace FunctionsRegistry.IndexAgent;
 
@@ -33,7 +33,6 @@ internal readonly record struct ArchiveFile(int Index, string Path, byte[]? Byte
 /// </summary>
 internal static class RepositoryArchive
 {
-    private const long RatioFrom = 10 << 20;
     private const int MaxPath = 512;
 
     /// <summary>Reads to the end and checks every entry.</summary>
@@ -45,11 +44,11 @@ internal static class RepositoryArchive
         await foreach (var path in WalkAsync(gzip, limits, static (_, _, path, _) => ValueTask.FromResult(path), cancellationToken))
         {
             if (!paths.Add(path))
-                throw PackageArchive.Wrong($"entry '{path}' is there twice");
+                throw ArchiveErrors.Wrong($"entry '{path}' is there twice");
             var top = path[..(path.IndexOf('/') + 1)];
             root = root is null || root == top ? top : "";
         }
-        return paths.Count == 0 ? throw PackageArchive.Wrong("has no file") : new ArchiveContents(paths.Count, root!);
+        return paths.Count == 0 ? throw ArchiveErrors.Wrong("has no file") : new ArchiveContents(paths.Count, root!);
     }
 
     /// <summary>The files from a place on, with their content.</summary>
@@ -66,10 +65,7 @@ internal static class RepositoryArchive
         var tar = new TarReader(unpacked, limits.MaxEntries, bytes =>
         {
             packed.Append(bytes);
-            if (packed.UnpackedBytes > limits.MaxUnpackedBytes)
-                throw PackageArchive.Wrong($"unpacks to more than {limits.MaxUnpackedBytes >> 20} MB");
-            if (packed.UnpackedBytes > RatioFrom && packed.UnpackedBytes > packed.BytesRead * limits.MaxRatio)
-                throw PackageArchive.Wrong($"unpacks to more than {limits.MaxRatio} times its size");
+            limits.Check(packed.UnpackedBytes, packed.BytesRead);
         }, reportsLinks: true);
         await CheckedAsync(packed.ReadHeaderAsync(cancellationToken));
         for (var index = 0; await CheckedAsync(tar.NextAsync(cancellationToken)) is { } entry;)
@@ -78,7 +74,7 @@ internal static class RepositoryArchive
             if (entry.LinkTarget is { } target)
                 CheckLink(entry.Path, path, target);
             else if (!entry.IsDirectory)
-                yield return path.Length == 0 ? throw PackageArchive.Wrong("a file has no name") : await CheckedAsync(read(tar, entry, path, index++));
+                yield return path.Length == 0 ? throw ArchiveErrors.Wrong("a file has no name") : await CheckedAsync(read(tar, entry, path, index++));
         }
         await CheckedAsync(packed.ReadTrailerAsync(cancellationToken));
     }
@@ -92,7 +88,7 @@ internal static class RepositoryArchive
         }
         catch (InvalidDataException)
         {
-            throw PackageArchive.Wrong("is not a gzip file, or is damaged");
+            throw ArchiveErrors.Wrong("is not a gzip file, or is damaged");
         }
     }
 
@@ -104,21 +100,21 @@ internal static class RepositoryArchive
         }
         catch (InvalidDataException)
         {
-            throw PackageArchive.Wrong("is not a gzip file, or is damaged");
+            throw ArchiveErrors.Wrong("is not a gzip file, or is damaged");
         }
     }
 
     private static string CheckPath(string path)
     {
         if (path.Length is 0 or > MaxPath)
-            throw PackageArchive.Wrong($"an entry's path must have 1 to {MaxPath} characters");
+            throw ArchiveErrors.Wrong($"an entry's path must have 1 to {MaxPath} characters");
         if (path.Any(c => c is '\\' or '\uFFFD' || char.IsControl(c) || char.IsSurrogate(c)))
-            throw PackageArchive.Wrong($"entry '{Printable(path)}' has a backslash, a control character or broken UTF-8 in its path");
+            throw ArchiveErrors.Wrong($"entry '{Printable(path)}' has a backslash, a control character or broken UTF-8 in its path");
         if (path[0] == '/' || (path.Length > 1 && path[1] == ':'))
-            throw PackageArchive.Wrong($"entry '{path}' is an absolute path");
+            throw ArchiveErrors.Wrong($"entry '{path}' is an absolute path");
         var segments = path.Split('/');
         if (segments.Contains(".."))
-            throw PackageArchive.Wrong($"entry '{path}' leaves the archive");
+            throw ArchiveErrors.Wrong($"entry '{path}' leaves the archive");
         return string.Join('/', segments.Where(segment => segment is not ("" or ".")));
     }
 
@@ -132,7 +128,7 @@ internal static class RepositoryArchive
                 break;
         }
         if (depth < 0 || target.Length == 0 || target[0] == '/' || target.Contains('\\', StringComparison.Ordinal) || (target.Length > 1 && target[1] == ':'))
-            throw PackageArchive.Wrong($"entry '{entry}' is a link that leaves the archive");
+            throw ArchiveErrors.Wrong($"entry '{entry}' is a link that leaves the archive");
     }
 
     private static string Printable(string text) => new([.. text.Select(c => char.IsControl(c) || char.IsSurrogate(c) ? '?' : c)]);

@@ -1,3 +1,4 @@
+using FunctionsRegistry.Json;
 using Npgsql;
 
 namespace FunctionsRegistry.IndexAgent;
@@ -70,7 +71,7 @@ public sealed class RepositoryStore(NpgsqlDataSource database)
         // The built-in corpus has its version there.
         var url = reader.GetValue(8) is string text && text.StartsWith("http", StringComparison.OrdinalIgnoreCase) ? text : null;
         return new RepositoryResponse(
-            reader.GetString(0), state, reader.GetInt32(2), reader.GetInt64(3), reader.GetInt64(4), new RawJsonText(reader.GetString(5)), new RawJsonText(reader.GetString(6)),
+            reader.GetString(0), state, reader.GetInt32(2), reader.GetInt64(3), reader.GetInt64(4), new RawJson(reader.GetString(5)), new RawJson(reader.GetString(6)),
             reader.GetValue(7) as string, url, reader.GetFieldValue<DateTimeOffset>(9), reader.GetValue(10) is DateTime at ? new DateTimeOffset(at) : null,
             state == "indexing" ? new RepositoryProgress(reader.GetInt32(11), reader.GetInt64(12)) : null);
     }

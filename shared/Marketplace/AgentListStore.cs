@@ -55,6 +55,10 @@ public sealed class AgentListStore(NpgsqlDataSource database)
 
     private const int MaxWalked = 2_000;
 
+    private const int MaxCompletions = 64;
+
+    private static readonly TimeSpan s_guess = TimeSpan.FromMilliseconds(500);
+
     private const string Columns = """
         a.scope, a.name, a.description, a.category, a.tags, a.latest_version, c.download_count, c.star_count, a.is_verified,
         u.username, u.display_name, u.avatar_url, a.updated_at, c.agent_id
@@ -140,24 +144,58 @@ public sealed class AgentListStore(NpgsqlDataSource database)
         return new(agents, total, agents.Count == limit && offset + limit < end ? new AgentCursor(offset + limit, Guid.Empty).ToString() : null);
     }
 
-    /// <summary>What a mistyped or half-typed name may have meant: names by trigram similarity.</summary>
+    /// <summary>The first words of names, tags and descriptions that begin like this, in their order.</summary>
+    /// <param name="beginning">Letters and digits, lower case.</param>
+    public async Task<IReadOnlyList<string>> ListWordsAsync(string beginning, CancellationToken cancellationToken)
+    {
+        await using var command = database.CreateCommand($"SELECT word FROM marketplace.words WHERE word >= $1 AND word < $1 || chr(1114111) ORDER BY word LIMIT {MaxCompletions}");
+        command.Parameters.Add(new() { Value = beginning });
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var words = new List<string>();
+        while (await reader.ReadAsync(cancellationToken))
+            words.Add(reader.GetString(0));
+        return words;
+    }
+
+    /// <summary>
+    /// What a mistyped name may have meant: names by trigram similarity. A guess has its price: names that are all alike are not compared for longer than
+    /// half a second, and then nothing is found.
+    /// </summary>
     public async Task<AgentPage> SearchSimilarAsync(
         string text, string? category, int offset, int limit, CancellationToken cancellationToken)
     {
-        const string Similar = """
-            FROM marketplace.agents a JOIN marketplace.agent_counters c ON c.agent_id = a.id
-            WHERE a.name % $1 AND c.is_listed AND ($2::text IS NULL OR c.category = $2)
+        const string Sql = $"""
+            WITH found AS MATERIALIZED (
+                SELECT c.*, similarity(a.name, $1) AS rank FROM marketplace.agents a JOIN marketplace.agent_counters c ON c.agent_id = a.id
+                WHERE a.name % $1 AND c.is_listed AND ($2::text IS NULL OR c.category = $2)),
+            total AS (SELECT count(*) AS agents FROM found),
+            page AS (SELECT * FROM found ORDER BY rank DESC, download_count DESC, agent_id DESC LIMIT $3 OFFSET $4)
+            SELECT {Columns}, total.agents FROM total LEFT JOIN (page c {Joins}) ON true ORDER BY c.rank DESC, c.download_count DESC, c.agent_id DESC
             """;
-        object filter = (object?)category ?? DBNull.Value;
-        await using var batch = database.CreateBatch();
-        batch.BatchCommands.Add(Command($"SELECT count(*) FROM (SELECT 1 {Similar} LIMIT {MaxCounted}) found", text, filter));
-        batch.BatchCommands.Add(Command($"""
-            SELECT {Columns}, 0::bigint FROM (
-                SELECT c.*, similarity(a.name, $1) AS rank {Similar} ORDER BY rank DESC, c.download_count DESC, c.agent_id DESC LIMIT $3 OFFSET $4) c
-            {Joins} ORDER BY rank DESC, c.download_count DESC, c.agent_id DESC
-            """, text, filter, limit + 1, offset));
-        var page = await ReadPageAsync(batch, limit, cancellationToken);
-        return page with { Next = page.Next is null ? null : new AgentCursor(offset + limit, Guid.Empty).ToString() };
+        using var budget = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        budget.CancelAfter(s_guess);
+        try
+        {
+            await using var command = database.CreateCommand(Sql);
+            command.Parameters.Add(new() { Value = text });
+            command.Parameters.Add(new() { Value = (object?)category ?? DBNull.Value, NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Text });
+            command.Parameters.Add(new() { Value = limit });
+            command.Parameters.Add(new() { Value = offset });
+            await using var reader = await command.ExecuteReaderAsync(budget.Token);
+            var agents = new List<AgentSummary>(limit);
+            var total = 0L;
+            while (await reader.ReadAsync(budget.Token))
+            {
+                total = reader.GetInt64(14);
+                if (!await reader.IsDBNullAsync(0, budget.Token))
+                    agents.Add(Read(reader));
+            }
+            return new(agents, total, offset + agents.Count < total && agents.Count == limit ? new AgentCursor(offset + limit, Guid.Empty).ToString() : null);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            return new([], 0, null);
+        }
     }
 
     /// <summary>Listed agents by downloads in the last period, kept up to the hour; those without any follow by their lifetime total.</summary>

@@ -11,11 +11,13 @@ public sealed class AgentSearchService(AgentListStore lists)
             limit = offset < AgentListStore.MaxRanked
                 ? Math.Min(limit, AgentListStore.MaxRanked - offset)
                 : throw MarketplaceErrors.RelevanceTooDeep(AgentListStore.MaxRanked);
-        // A beginning only where the whole words find nothing: the index gathers every term that begins so, which takes long for a frequent one.
-        foreach (var lastIsPrefix in (bool[])[false, true])
-            if (SearchQuery.ToTsQuery(text, lastIsPrefix) is { } query
-                && await lists.SearchAsync(query, sort, category, offset, limit, cancellationToken) is { Total: > 0 } found)
-                return found;
+        if (SearchQuery.ToTsQuery(text) is { } words
+            && await lists.SearchAsync(words, sort, category, offset, limit, cancellationToken) is { Total: > 0 } found)
+            return found;
+        if (SearchQuery.ToBeginning(text) is { } beginning
+            && await lists.ListWordsAsync(beginning, cancellationToken) is { Count: > 0 } completions
+            && await lists.SearchAsync(SearchQuery.ToTsQuery(text, completions), sort, category, offset, limit, cancellationToken) is { Total: > 0 } completed)
+            return completed;
         return await lists.SearchSimilarAsync(text, category, offset, limit, cancellationToken);
     }
 }

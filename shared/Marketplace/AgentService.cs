@@ -1,3 +1,4 @@
+using FunctionsRegistry.Archives;
 using FunctionsRegistry.Blobs;
 using FunctionsRegistry.Errors;
 using Microsoft.Extensions.Logging;

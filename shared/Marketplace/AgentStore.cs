@@ -1,4 +1,5 @@
 using FunctionsRegistry.Errors;
+using FunctionsRegistry.Json;
 using Npgsql;
 using NpgsqlTypes;
 
@@ -230,6 +231,10 @@ public sealed class AgentStore(NpgsqlDataSource database, TimeProvider time)
             CROSS JOIN LATERAL (SELECT ARRAY(SELECT jsonb_array_elements_text(coalesce(v.manifest -> 'tags', '[]'))) AS tags) m
             WHERE a.id = $1 AND v.agent_id = $1 AND v.version = $2 AND a.latest_version IS DISTINCT FROM $2
             """;
+        const string Words = """
+            INSERT INTO marketplace.words SELECT word FROM marketplace.agents a CROSS JOIN LATERAL marketplace.words_of(a.name, a.tags, a.description) AS word
+            WHERE a.id = $1 ON CONFLICT DO NOTHING
+            """;
         const string Hide = "UPDATE marketplace.agents SET latest_version = NULL WHERE id = $1 AND $2::text IS NULL";
         const string List = """
             UPDATE marketplace.agent_counters c SET is_listed = a.latest_version IS NOT NULL AND NOT a.is_deprecated, category = a.category
@@ -243,6 +248,8 @@ public sealed class AgentStore(NpgsqlDataSource database, TimeProvider time)
             ? Command(Hide, agentId, new NpgsqlParameter { Value = DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text })
             : Command(Copy, agentId, latest));
         batch.BatchCommands.Add(Command(List, agentId));
+        if (latest is not null)
+            batch.BatchCommands.Add(Command(Words, agentId));
         await batch.ExecuteNonQueryAsync(cancellationToken);
     }
 

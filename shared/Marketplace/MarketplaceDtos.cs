@@ -1,11 +1,7 @@
-using System.Text.Json;
 using System.Text.Json.Serialization;
+using FunctionsRegistry.Json;
 
 namespace FunctionsRegistry.Marketplace;
-
-/// <summary>JSON that the database made and that goes out as it is.</summary>
-[JsonConverter(typeof(RawJsonConverter))]
-public readonly record struct RawJson(string Text);
 
 /// <summary>Who published an agent.</summary>
 public sealed record AuthorSummary(string Username, string DisplayName, string? AvatarUrl);
@@ -94,15 +90,3 @@ public sealed record TelemetryResponse(bool Ok);
 [JsonSerializable(typeof(TelemetryResponse))]
 [JsonSerializable(typeof(VersionSummary[]))]
 public sealed partial class MarketplaceJson : JsonSerializerContext;
-
-internal sealed class RawJsonConverter : JsonConverter<RawJson>
-{
-    public override RawJson Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
-    {
-        using var document = JsonDocument.ParseValue(ref reader);
-        return new RawJson(document.RootElement.GetRawText());
-    }
-
-    // Unchecked: it comes from a jsonb column.
-    public override void Write(Utf8JsonWriter writer, RawJson value, JsonSerializerOptions options) => writer.WriteRawValue(value.Text, skipInputValidation: true);
-}

@@ -1,15 +1,11 @@
 using System.IO.Compression;
 using System.Text;
+using FunctionsRegistry.Archives;
 using FunctionsRegistry.Errors;
 using YamlDotNet.Core;
 using YamlDotNet.Core.Events;
 
 namespace FunctionsRegistry.Marketplace;
-
-/// <summary>How much an archive may hold.</summary>
-/// <param name="MaxUnpackedBytes">All entries and headers together.</param>
-/// <param name="MaxRatio">Unpacked to packed bytes, judged beyond 10 MB unpacked.</param>
-public sealed record ArchiveLimits(int MaxEntries = 10_000, long MaxUnpackedBytes = 500L << 20, int MaxRatio = 100);
 
 /// <summary>What the archive's own agent.yaml says it is; a member is null where agent.yaml lacks it.</summary>
 public sealed record PackageIdentity(string? Name, string? Version, string? Author);
@@ -19,7 +15,6 @@ public static class PackageArchive
 {
     private const int MaxManifestBytes = 256 << 10;
     private const int MaxNesting = 64;
-    private const long RatioFrom = 10 << 20;
 
     /// <summary>Reads to the end and checks every entry.</summary>
     /// <exception cref="RegistryException">400 that says what is wrong with which entry.</exception>
@@ -30,7 +25,7 @@ public static class PackageArchive
         var tar = new TarReader(unpacked, limits.MaxEntries, bytes =>
         {
             packed.Append(bytes);
-            CheckSize(packed.UnpackedBytes, packed.BytesRead, limits);
+            limits.Check(packed.UnpackedBytes, packed.BytesRead);
         });
         byte[]? manifest = null;
         var contents = new PackageContents();
@@ -48,32 +43,24 @@ public static class PackageArchive
         }
         catch (InvalidDataException)
         {
-            throw Wrong("is not a gzip file, or is damaged");
+            throw ArchiveErrors.Wrong("is not a gzip file, or is damaged");
         }
         contents.CheckFolders();
-        return manifest is null ? throw Wrong("has no agent.yaml at its top") : ReadIdentity(manifest);
-    }
-
-    private static void CheckSize(long unpackedBytes, long packedBytes, ArchiveLimits limits)
-    {
-        if (unpackedBytes > limits.MaxUnpackedBytes)
-            throw Wrong($"unpacks to more than {limits.MaxUnpackedBytes >> 20} MB");
-        if (unpackedBytes > RatioFrom && unpackedBytes > packedBytes * limits.MaxRatio)
-            throw Wrong($"unpacks to more than {limits.MaxRatio} times its size");
+        return manifest is null ? throw ArchiveErrors.Wrong("has no agent.yaml at its top") : ReadIdentity(manifest);
     }
 
     // Returns the path without "./" and a trailing slash.
     private static string CheckPath(string path)
     {
         if (path.Length is 0 or > 255)
-            throw Wrong("an entry's path must have 1 to 255 characters");
+            throw ArchiveErrors.Wrong("an entry's path must have 1 to 255 characters");
         if (path.Any(c => c is '\\' or '\uFFFD' || char.IsControl(c)))
-            throw Wrong($"entry '{Printable(path)}' has a backslash, a control character or broken UTF-8 in its path");
+            throw ArchiveErrors.Wrong($"entry '{Printable(path)}' has a backslash, a control character or broken UTF-8 in its path");
         if (path[0] == '/' || (path.Length > 1 && path[1] == ':'))
-            throw Wrong($"entry '{path}' is an absolute path");
+            throw ArchiveErrors.Wrong($"entry '{path}' is an absolute path");
         var segments = path.Split('/');
         if (segments.Contains(".."))
-            throw Wrong($"entry '{path}' leaves the package");
+            throw ArchiveErrors.Wrong($"entry '{path}' leaves the package");
         return string.Join('/', segments.Where(segment => segment is not ("" or ".")));
     }
 
@@ -95,25 +82,25 @@ public static class PackageArchive
                 if (key is not ("name" or "version" or "author"))
                     SkipNode(parser);
                 else if (!parser.TryConsume<Scalar>(out var value))
-                    throw Wrong($"agent.yaml: '{key}' must be a string");
+                    throw ArchiveErrors.Wrong($"agent.yaml: '{key}' must be a string");
                 else if (!found.TryAdd(key, value.Value))
-                    throw Wrong($"agent.yaml: '{key}' is there twice");
+                    throw ArchiveErrors.Wrong($"agent.yaml: '{key}' is there twice");
             }
             parser.Consume<DocumentEnd>();
             parser.Consume<StreamEnd>();
         }
         catch (YamlException exception)
         {
-            throw Wrong($"agent.yaml is not one YAML mapping (line {exception.Start.Line})");
+            throw ArchiveErrors.Wrong($"agent.yaml is not one YAML mapping (line {exception.Start.Line})");
         }
         catch (DecoderFallbackException)
         {
-            throw Wrong("agent.yaml is not UTF-8");
+            throw ArchiveErrors.Wrong("agent.yaml is not UTF-8");
         }
         catch (Exception exception) when (exception is ArgumentException or FormatException or OverflowException or InvalidOperationException)
         {
             // The parser's own slips: "\UFFFFFFFF" for one is no YamlException.
-            throw Wrong("agent.yaml is not one YAML mapping");
+            throw ArchiveErrors.Wrong("agent.yaml is not one YAML mapping");
         }
         return new PackageIdentity(found.GetValueOrDefault("name"), found.GetValueOrDefault("version"), found.GetValueOrDefault("author"));
     }
@@ -127,12 +114,10 @@ public static class PackageArchive
             var current = parser.Consume<ParsingEvent>();
             depth += current is MappingStart or SequenceStart ? 1 : current is MappingEnd or SequenceEnd ? -1 : 0;
             if (depth > MaxNesting)
-                throw Wrong("agent.yaml is nested too deeply");
+                throw ArchiveErrors.Wrong("agent.yaml is nested too deeply");
         }
         while (depth > 0);
     }
-
-    internal static RegistryException Wrong(string what) => MarketplaceErrors.ValidationFailed("tarball: " + what);
 
     private static string Printable(string text) => new([.. text.Select(c => char.IsControl(c) ? '?' : c)]);
 }

@@ -1,3 +1,4 @@
+using FunctionsRegistry.Archives;
 using FunctionsRegistry.Errors;
 
 namespace FunctionsRegistry.Marketplace;
@@ -17,10 +18,10 @@ internal sealed class PackageContents
         {
             // "./" is how tar names the folder that it was run in.
             if (!isDirectory)
-                throw PackageArchive.Wrong("a file has no name");
+                throw ArchiveErrors.Wrong("a file has no name");
         }
         else if (!_isDirectory.TryAdd(path, isDirectory) && !(isDirectory && _isDirectory[path]))
-            throw PackageArchive.Wrong($"entry '{path}' is there twice");
+            throw ArchiveErrors.Wrong($"entry '{path}' is there twice");
     }
 
     /// <summary>After the last entry: no file may be the folder of another entry. Archives need not name folders, and not before their files.</summary>
@@ -31,6 +32,6 @@ internal sealed class PackageContents
         foreach (var path in _isDirectory.Keys)
             for (var slash = path.IndexOf('/'); slash >= 0; slash = path.IndexOf('/', slash + 1))
                 if (lookup.TryGetValue(path.AsSpan(0, slash), out var isDirectory) && !isDirectory)
-                    throw PackageArchive.Wrong($"entry '{path}' is inside of a file");
+                    throw ArchiveErrors.Wrong($"entry '{path}' is inside of a file");
     }
 }

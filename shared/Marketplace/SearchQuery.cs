@@ -6,8 +6,16 @@ public static class SearchQuery
     private const int MaxWords = 16;
 
     /// <summary>All words, <c>-word</c> as a negation; null where no word is left.</summary>
-    /// <param name="lastIsPrefix">Whether the last word may go on: what is still being typed.</param>
-    public static string? ToTsQuery(string text, bool lastIsPrefix)
+    public static string? ToTsQuery(string text) => Terms(text) is { } terms ? string.Join(" & ", terms) : null;
+
+    /// <summary>What is still being typed: the last word, lower case; null where it is a negation or there is none.</summary>
+    public static string? ToBeginning(string text) => Terms(text) is [.., var last] && last[0] != '!' ? last.ToLowerInvariant() : null;
+
+    /// <summary>The query of <see cref="ToTsQuery(string)"/> with the last word replaced by any of the words that begin with it.</summary>
+    public static string ToTsQuery(string text, IReadOnlyList<string> completions) =>
+        string.Join(" & ", Terms(text)!.SkipLast(1).Append($"({string.Join(" | ", completions)})"));
+
+    private static List<string>? Terms(string text)
     {
         var terms = new List<string>();
         foreach (var part in text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries))
@@ -18,11 +26,7 @@ public static class SearchQuery
                 if (terms.Count < MaxWords)
                     terms.Add(negated ? $"!{word}" : word);
         }
-        if (terms.All(term => term[0] == '!'))
-            return null;
-        if (lastIsPrefix && terms[^1][0] != '!')
-            terms[^1] += ":*";
-        return string.Join(" & ", terms);
+        return terms.All(term => term[0] == '!') ? null : terms;
     }
 
     private static IEnumerable<string> Words(string part)

@@ -1,14 +1,7 @@
 using System.Diagnostics;
 using System.Net.Http.Headers;
 using System.Text;
-using FunctionsRegistry.Functions;
-using FunctionsRegistry.LocalRuntime;
-using FunctionsRegistry.LocalStack;
-using Microsoft.AspNetCore.Hosting.Server;
-using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
 using Npgsql;
 
 namespace FunctionsRegistry.Benchmarks;
@@ -24,59 +17,29 @@ internal sealed class AirflowBench : IAsyncDisposable
         "execution_date_lte=2025-06-01&state=failed", "start_date_gte=2025-01-01", "end_date_lte=2024-06-01&start_date_gte=2024-05-01", "updated_at_gte=2025-11-20", "offset=2000",
     ];
 
-    private readonly LocalServices _services;
-    private readonly IHost _app;
+    private readonly BenchHost _host;
     private readonly HttpClient _client;
-    private readonly string _folder;
 
-    private AirflowBench(LocalServices services, string folder, IHost app)
+    private AirflowBench(BenchHost host)
     {
-        (_services, _folder, _app) = (services, folder, app);
-        _client = new HttpClient(new SocketsHttpHandler { MaxConnectionsPerServer = 64 })
-        {
-            BaseAddress = new Uri(app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First()),
-            DefaultRequestHeaders = { Authorization = new AuthenticationHeaderValue("Basic", Convert.ToBase64String("airflow:airflow"u8)) },
-        };
+        (_host, _client) = (host, host.CreateClient());
+        _client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Basic", Convert.ToBase64String("airflow:airflow"u8));
     }
 
     public static async Task<AirflowBench> StartAsync()
     {
-        var folder = Path.Combine(Path.GetTempPath(), $"functionsregistry-bench-{Environment.ProcessId}");
-        var dags = Directory.CreateDirectory(Path.Combine(folder, "bench-dags")).FullName;
+        var dags = Directory.CreateDirectory(Path.Combine(BenchHost.Folder, "bench-dags")).FullName;
         await File.WriteAllTextAsync(
             Path.Combine(dags, "five.yaml"),
             "id: five\nmax_active_runs: 1000\ntasks:\n" + string.Concat(Enumerable.Range(1, 5).Select(i => $"  - {{ id: t{i}, operator: echo, needs: [{(i > 1 ? $"t{i - 1}" : "")}] }}\n")));
-        var services = LocalServices.Start(new StackOptions { DataDirectory = folder }, Console.WriteLine);
-        var settings = new Dictionary<string, string?>(services.Settings)
-        {
-            ["Local:Stack"] = "false",
-            ["Local:Port"] = "0",
-            ["Local:ContractPorts"] = "false",
-            ["Local:FunctionsAssembly"] = "FunctionsRegistry.Functions",
-            ["Airflow:DagDirectory"] = dags,
-            ["RateLimits:DeanPerAddress"] = "1000000/1s",
-        };
-        var builder = FunctionsApplication.CreateBuilder([.. settings.Select(pair => $"--{pair.Key}={pair.Value}")]);
-        builder.ConfigureFunctionsWebApplication();
-        builder.Logging.SetMinimumLevel(LogLevel.Warning);
-        builder.Logging.AddFilter(null, LogLevel.Warning);
-        builder.AddRegistry();
-        var app = builder.Build();
-        await RegistryCommands.PrepareAsync(app, CancellationToken.None);
-        await app.StartAsync();
-        return new AirflowBench(services, folder, app);
+        return new AirflowBench(await BenchHost.StartAsync(("Airflow:DagDirectory", dags), ("RateLimits:DeanPerAddress", "1000000/1s")));
     }
 
     /// <summary>Runs of four DAGs over two years: nine in ten succeeded, a few hundred are open.</summary>
     public async Task FillAsync(int runs)
     {
         var clock = Stopwatch.StartNew();
-        await using var connection = await _app.Services.GetRequiredService<NpgsqlDataSource>().OpenConnectionAsync();
-        foreach (var sql in s_fill)
-        {
-            await using var command = new NpgsqlCommand(sql.Replace("{runs}", runs.ToString(), StringComparison.Ordinal), connection) { CommandTimeout = 0 };
-            await command.ExecuteNonQueryAsync();
-        }
+        await _host.ExecuteAsync([.. s_fill.Select(sql => sql.Replace("{runs}", runs.ToString(), StringComparison.Ordinal))]);
         Console.WriteLine($"{runs:N0} runs filled in {clock.Elapsed.TotalSeconds:0.0} s");
     }
 
@@ -97,10 +60,7 @@ internal sealed class AirflowBench : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         _client.Dispose();
-        await _app.StopAsync();
-        _app.Dispose();
-        _services.Dispose();
-        Directory.Delete(_folder, recursive: true);
+        await _host.DisposeAsync();
     }
 
     private async Task<(double P50, double WorstP50, string Order)> MeasureListsAsync(string dag, string filter)
@@ -129,7 +89,7 @@ internal sealed class AirflowBench : IAsyncDisposable
 
     private async Task MeasureRunsAsync()
     {
-        var database = _app.Services.GetRequiredService<NpgsqlDataSource>();
+        var database = _host.Services.GetRequiredService<NpgsqlDataSource>();
         for (var i = 0; i < 60; i++)
             await TriggerAndWaitAsync(database);
         await using (var command = database.CreateCommand("""
@@ -167,7 +127,6 @@ internal sealed class AirflowBench : IAsyncDisposable
 
     private static readonly string[] s_fill =
     [
-        "SET statement_timeout = 0",
         """
         INSERT INTO airflow.dag_versions (dag_id, version, file_name, source, created_at) SELECT 'filled' || n, 'v', 'filled.yaml', '', now() FROM generate_series(0, 3) n
         """,

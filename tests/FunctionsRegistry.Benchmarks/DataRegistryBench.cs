@@ -2,19 +2,11 @@ using System.Diagnostics;
 using System.Text;
 using System.Text.Json;
 using FunctionsRegistry.DataRegistry;
-using FunctionsRegistry.Functions;
-using FunctionsRegistry.LocalRuntime;
-using FunctionsRegistry.LocalStack;
 using FunctionsRegistry.Metrics;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Hosting.Server;
-using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
-using Npgsql;
 
 namespace FunctionsRegistry.Benchmarks;
 
@@ -26,61 +18,39 @@ internal sealed class DataRegistryBench : IAsyncDisposable
 {
     private const int Vocabulary = 50_000;
 
-    private readonly LocalServices _services;
-    private readonly IHost _app;
+    private readonly BenchHost _host;
     private readonly WebApplication _bare;
     private readonly HttpClient _appClient;
     private readonly HttpClient _bareClient;
-    private readonly string _folder;
     private Guid _conversation;
     private Guid _media;
     private Guid _transcript;
 
-    private DataRegistryBench(LocalServices services, string folder, IHost app, WebApplication bare)
+    private DataRegistryBench(BenchHost host, WebApplication bare)
     {
-        (_services, _folder, _app, _bare) = (services, folder, app, bare);
-        (_appClient, _bareClient) = (ClientOf(app.Services), ClientOf(bare.Services));
+        (_host, _bare) = (host, bare);
+        (_appClient, _bareClient) = (host.CreateClient(), BenchHost.CreateClient(bare.Services));
     }
 
     public static async Task<DataRegistryBench> StartAsync()
     {
-        var folder = Path.Combine(Path.GetTempPath(), $"functionsregistry-dhg-bench-{Environment.ProcessId}");
-        // PostgreSQL with fsync on: creating must pay what it pays in production.
-        var services = LocalServices.Start(new StackOptions { DataDirectory = folder }, Console.WriteLine);
-        var settings = new Dictionary<string, string?>(services.Settings)
-        {
-            ["Local:Stack"] = "false",
-            ["Local:Port"] = "0",
-            ["Local:ContractPorts"] = "false",
-            ["Local:FunctionsAssembly"] = "FunctionsRegistry.Functions",
-        };
-        var builder = FunctionsApplication.CreateBuilder([.. settings.Select(pair => $"--{pair.Key}={pair.Value}")]);
-        builder.ConfigureFunctionsWebApplication();
-        builder.Logging.SetMinimumLevel(LogLevel.Warning);
-        builder.Logging.AddFilter(null, LogLevel.Warning);
-        builder.AddRegistry();
-        var app = builder.Build();
-        await RegistryCommands.PrepareAsync(app, CancellationToken.None);
-        await app.StartAsync();
-        return new DataRegistryBench(services, folder, app, await StartBareAsync(app.Services));
+        var host = await BenchHost.StartAsync();
+        return new DataRegistryBench(host, await StartBareAsync(host.Services));
     }
 
     /// <summary>Conversations of twenty messages of forty words; a few words are frequent and most are rare, as in a language.</summary>
     public async Task FillAsync(int conversations)
     {
         var clock = Stopwatch.StartNew();
-        await using var connection = await _app.Services.GetRequiredService<NpgsqlDataSource>().OpenConnectionAsync();
-        foreach (var sql in FillSql)
-        {
-            await using var command = new NpgsqlCommand(
-                sql.Replace("{conversations}", conversations.ToString(), StringComparison.Ordinal).Replace("{words}", Vocabulary.ToString(), StringComparison.Ordinal), connection)
-            { CommandTimeout = 0 };
-            await command.ExecuteNonQueryAsync();
-        }
-        var media = _app.Services.GetRequiredService<MediaStore>();
+        await _host.ExecuteAsync(
+        [
+            .. FillSql.Select(sql => sql.Replace("{conversations}", conversations.ToString(), StringComparison.Ordinal)
+                .Replace("{words}", Vocabulary.ToString(), StringComparison.Ordinal)),
+        ]);
+        var media = _host.Services.GetRequiredService<MediaStore>();
         _media = (await media.InsertMediaAsync(new NewMedia("a.mp4", "/a.mp4", 1, "video/mp4", null, null), default)).Id;
         _transcript = (await media.InsertTranscriptAsync(new NewTranscript(_media, "text", null, null, null, null, 1, null), default)).Id;
-        _conversation = (await _app.Services.GetRequiredService<ConversationStore>().ListAsync(new ListPart(0, 1, null), null, null, default)).Items[0].Id;
+        _conversation = (await _host.Services.GetRequiredService<ConversationStore>().ListAsync(new ListPart(0, 1, null), null, null, default)).Items[0].Id;
         Console.WriteLine($"{conversations:N0} conversations with {conversations * 20:N0} messages filled in {clock.Elapsed.TotalSeconds:0.0} s");
     }
 
@@ -107,10 +77,7 @@ internal sealed class DataRegistryBench : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _bare.DisposeAsync();
-        await _app.StopAsync();
-        _app.Dispose();
-        _services.Dispose();
-        Directory.Delete(_folder, recursive: true);
+        await _host.DisposeAsync();
     }
 
     private async Task CompareAsync(string name, string path, TimeSpan time)
@@ -167,7 +134,7 @@ internal sealed class DataRegistryBench : IAsyncDisposable
 
     private async Task ScrapeAsync()
     {
-        var metrics = _app.Services.GetRequiredService<PrometheusMetrics>();
+        var metrics = _host.Services.GetRequiredService<PrometheusMetrics>();
         var counter = metrics.GetMeter(RegistryMetrics.MeterName).CreateCounter<long>("bench_series");
         for (var i = 0; i < 200; i++)
             counter.Add(1, new("series", i), new("code", 200));
@@ -208,14 +175,8 @@ internal sealed class DataRegistryBench : IAsyncDisposable
         return bare;
     }
 
-    private static HttpClient ClientOf(IServiceProvider services) => new(new SocketsHttpHandler { MaxConnectionsPerServer = 64 })
-    {
-        BaseAddress = new Uri(services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First()),
-    };
-
     private static readonly string[] FillSql =
     [
-        "SET statement_timeout = 0",
         "SET synchronous_commit = off",
         "SET maintenance_work_mem = '512MB'",
         "DROP INDEX dhg.messages_search",

@@ -4,19 +4,11 @@ using System.IO.Compression;
 using System.Net.Http.Headers;
 using System.Text;
 using FunctionsRegistry.Blobs;
-using FunctionsRegistry.Functions;
-using FunctionsRegistry.LocalRuntime;
-using FunctionsRegistry.LocalStack;
 using FunctionsRegistry.Marketplace;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Hosting.Server;
-using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
-using Npgsql;
 
 namespace FunctionsRegistry.Benchmarks;
 
@@ -26,46 +18,25 @@ namespace FunctionsRegistry.Benchmarks;
 /// </summary>
 internal sealed class MarketplaceBench : IAsyncDisposable
 {
-    private readonly LocalServices _services;
-    private readonly IHost _app;
+    private readonly BenchHost _host;
     private readonly WebApplication _bare;
     private readonly HttpClient _appClient;
     private readonly HttpClient _bareClient;
-    private readonly string _folder;
     private int _agents;
     private int _published;
 
-    private MarketplaceBench(LocalServices services, string folder, IHost app, WebApplication bare)
+    private MarketplaceBench(BenchHost host, WebApplication bare)
     {
-        (_services, _folder, _app, _bare) = (services, folder, app, bare);
-        (_appClient, _bareClient) = (ClientOf(app.Services), ClientOf(bare.Services));
+        (_host, _bare) = (host, bare);
+        (_appClient, _bareClient) = (host.CreateClient(), BenchHost.CreateClient(bare.Services));
     }
 
     public static async Task<MarketplaceBench> StartAsync()
     {
-        var folder = Path.Combine(Path.GetTempPath(), $"functionsregistry-bench-{Environment.ProcessId}");
-        // PostgreSQL with fsync on: publishing must pay what it pays in production.
-        var services = LocalServices.Start(new StackOptions { DataDirectory = folder }, Console.WriteLine);
-        var settings = new Dictionary<string, string?>(services.Settings)
-        {
-            ["Local:Stack"] = "false",
-            ["Local:Port"] = "0",
-            ["Local:ContractPorts"] = "false",
-            ["Local:FunctionsAssembly"] = "FunctionsRegistry.Functions",
-            // On, and counting in Redis, but never refusing.
-            ["RateLimits:AgentxAnonymous"] = "1000000/1s",
-            ["RateLimits:AgentxUser"] = "1000000/1s",
-            ["RateLimits:AgentxPublish"] = "1000000/1s",
-        };
-        var builder = FunctionsApplication.CreateBuilder([.. settings.Select(pair => $"--{pair.Key}={pair.Value}")]);
-        builder.ConfigureFunctionsWebApplication();
-        builder.Logging.SetMinimumLevel(LogLevel.Warning);
-        builder.Logging.AddFilter(null, LogLevel.Warning);
-        builder.AddRegistry();
-        var app = builder.Build();
-        await RegistryCommands.PrepareAsync(app, CancellationToken.None);
-        await app.StartAsync();
-        return new MarketplaceBench(services, folder, app, await StartBareAsync(app.Services));
+        // On, and counting in Redis, but never refusing.
+        const string Limit = "1000000/1s";
+        var host = await BenchHost.StartAsync(("RateLimits:AgentxAnonymous", Limit), ("RateLimits:AgentxUser", Limit), ("RateLimits:AgentxPublish", Limit));
+        return new MarketplaceBench(host, await StartBareAsync(host.Services));
     }
 
     /// <summary>Fills the tables with agents of four authors' scopes in bulk, the search vectors included.</summary>
@@ -73,13 +44,7 @@ internal sealed class MarketplaceBench : IAsyncDisposable
     {
         _agents = agents;
         var clock = Stopwatch.StartNew();
-        var database = _app.Services.GetRequiredService<NpgsqlDataSource>();
-        await using var connection = await database.OpenConnectionAsync();
-        foreach (var sql in FillSql)
-        {
-            await using var command = new NpgsqlCommand(sql.Replace("{agents}", agents.ToString(), StringComparison.Ordinal), connection) { CommandTimeout = 0 };
-            await command.ExecuteNonQueryAsync();
-        }
+        await _host.ExecuteAsync([.. FillSql.Select(sql => sql.Replace("{agents}", agents.ToString(), StringComparison.Ordinal))]);
         Console.WriteLine($"{agents:N0} agents filled in {clock.Elapsed.TotalSeconds:0.0} s");
     }
 
@@ -91,6 +56,7 @@ internal sealed class MarketplaceBench : IAsyncDisposable
         await CompareAsync("list of 20, category", i => "/agents?sort=newest&category=" + (i % 2 == 0 ? "data" : "devtools"), time);
         await CompareAsync("search, two words", i => $"/search?q=word{i % 1000}+agent", time);
         await CompareAsync("search, rare word", i => $"/search?q=unique{i % _agents + 1}", time);
+        await CompareAsync("search, half a word", i => $"/search?q=unique{i % _agents + 1}"[..^1], time);
         await CompareAsync("detail", i => $"/agents/@user{i % 4}/agent-{Id(i)}", time);
         await CompareAsync("download metadata", i => $"/agents/@user{i % 4}/agent-{Id(i)}/download/1.0.0", time);
         await PublishAsync(time);
@@ -100,10 +66,7 @@ internal sealed class MarketplaceBench : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _bare.DisposeAsync();
-        await _app.StopAsync();
-        _app.Dispose();
-        _services.Dispose();
-        Directory.Delete(_folder, recursive: true);
+        await _host.DisposeAsync();
     }
 
     // agent-N belongs to user N % 4: the request's number decides both.
@@ -120,9 +83,9 @@ internal sealed class MarketplaceBench : IAsyncDisposable
     // The baseline is the upload of the same bytes by the same client library, and nothing else.
     private async Task PublishAsync(TimeSpan time)
     {
-        var users = _app.Services.GetRequiredService<UserStore>();
+        var users = _host.Services.GetRequiredService<UserStore>();
         var user = await users.UpsertAsync(new GitHubProfile(900, "publisher", null, null, null), CancellationToken.None);
-        var (token, _) = await _app.Services.GetRequiredService<AccountService>().IssueTokenAsync(user.Id, CancellationToken.None);
+        var (token, _) = await _host.Services.GetRequiredService<AccountService>().IssueTokenAsync(user.Id, CancellationToken.None);
         var tarballs = new System.Collections.Concurrent.ConcurrentDictionary<int, byte[]>();
         HttpRequestMessage Request(int number)
         {
@@ -192,7 +155,7 @@ internal sealed class MarketplaceBench : IAsyncDisposable
         });
         bare.MapGet("/search", async (HttpContext http) =>
         {
-            var found = await lists.SearchAsync(SearchQuery.ToTsQuery(http.Request.Query["q"]!, lastIsPrefix: false)!, AgentSort.Relevance, null, 0, 20, http.RequestAborted);
+            var found = await lists.SearchAsync(SearchQuery.ToTsQuery(http.Request.Query["q"]!)!, AgentSort.Relevance, null, 0, 20, http.RequestAborted);
             await http.Response.WriteAsJsonAsync(new AgentListResponse(found.Agents, found.Total, 1, 20, null), MarketplaceJson.Default.AgentListResponse);
         });
         bare.MapGet("/agents/{scope}/{name}", async (HttpContext http, string scope, string name) =>
@@ -205,14 +168,8 @@ internal sealed class MarketplaceBench : IAsyncDisposable
         return bare;
     }
 
-    private static HttpClient ClientOf(IServiceProvider services) => new(new SocketsHttpHandler { MaxConnectionsPerServer = 64 })
-    {
-        BaseAddress = new Uri(services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First()),
-    };
-
     private static readonly string[] FillSql =
     [
-        "SET statement_timeout = 0",
         """
         INSERT INTO marketplace.users (id, github_id, username, created_at, updated_at)
         SELECT gen_random_uuid(), 100 + n, 'user' || n, now(), now() FROM generate_series(0, 3) n
@@ -241,6 +198,5 @@ internal sealed class MarketplaceBench : IAsyncDisposable
         SELECT gen_random_uuid(), id, '1.0.0', 'agents/' || id, repeat('0', 64), 4096, '{}', '', created_at FROM marketplace.agents
         """,
         "VACUUM (ANALYZE)",
-        "RESET statement_timeout",
     ];
 }

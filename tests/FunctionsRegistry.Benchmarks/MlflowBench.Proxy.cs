@@ -64,7 +64,7 @@ internal sealed partial class MlflowBench
     // A file, so that what the client holds is not counted as the app's.
     private async Task PutRowsAsync(int rows)
     {
-        var path = Path.Combine(_folder, "rows.csv");
+        var path = Path.Combine(BenchHost.Folder, "rows.csv");
         await using (var file = new StreamWriter(path, append: false, Encoding.ASCII))
         {
             await file.WriteAsync("label,prediction,score\n");
@@ -84,9 +84,9 @@ internal sealed partial class MlflowBench
     {
         var bytes = JsonSerializer.SerializeToUtf8Bytes(Enumerable.Range(0, 30).Select(i => new { key = $"k{i}", value = i }).ToArray());
         await using var server = await StartServerAsync(bytes);
-        using var direct = new HttpClient(new SocketsHttpHandler { MaxConnectionsPerServer = 128 }) { BaseAddress = AddressOf(server) };
-        using var app = await StartAppAsync(_services, new() { ["MLFLOW_SERVER_URL"] = direct.BaseAddress.ToString() });
-        using var proxied = new HttpClient(new SocketsHttpHandler { MaxConnectionsPerServer = 128 }) { BaseAddress = AddressOf(app), Timeout = TimeSpan.FromMinutes(5) };
+        using var direct = BenchHost.CreateClient(server.Services);
+        using var app = await _host.StartAnotherAsync(("MLFLOW_SERVER_URL", direct.BaseAddress!.ToString()));
+        using var proxied = BenchHost.CreateClient(app.Services);
         proxied.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", _key);
         HttpRequestMessage Direct(int number) => new(HttpMethod.Get, "/api/2.0/mlflow/runs/get?run_id=1");
         HttpRequestMessage Proxied(int number) => new(HttpMethod.Get, "/hokusai/mlflow/api/2.0/mlflow/runs/get?run_id=1");

@@ -4,16 +4,8 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using FunctionsRegistry.Blobs;
-using FunctionsRegistry.Functions;
-using FunctionsRegistry.LocalRuntime;
-using FunctionsRegistry.LocalStack;
 using FunctionsRegistry.ModelRegistry;
-using Microsoft.AspNetCore.Hosting.Server;
-using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
-using Npgsql;
 
 namespace FunctionsRegistry.Benchmarks;
 
@@ -21,54 +13,23 @@ namespace FunctionsRegistry.Benchmarks;
 internal sealed partial class MlflowBench : IAsyncDisposable
 {
     private const string Api = "/hokusai/mlflow/api/2.0/mlflow/";
-    private readonly LocalServices _services;
-    private readonly IHost _app;
+    private readonly BenchHost _host;
     private readonly HttpClient _client;
-    private readonly string _folder;
-
     private readonly string _key;
 
-    private MlflowBench(LocalServices services, string folder, IHost app, HttpClient client, string key) =>
-        (_services, _folder, _app, _client, _key) = (services, folder, app, client, key);
+    private MlflowBench(BenchHost host, string key)
+    {
+        (_host, _client, _key) = (host, host.CreateClient(), key);
+        _client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", key);
+    }
 
     public static async Task<MlflowBench> StartAsync()
     {
-        var folder = Path.Combine(Path.GetTempPath(), $"functionsregistry-bench-{Environment.ProcessId}");
-        // PostgreSQL with fsync on: logging must pay what it pays in production.
-        var services = LocalServices.Start(new StackOptions { DataDirectory = folder }, Console.WriteLine);
-        var app = await StartAppAsync(services, []);
+        var host = await BenchHost.StartAsync();
         // Counted in Redis as in production; a key may not have more than 100,000 an hour, which is lifted here.
-        var (key, summary) = await app.Services.GetRequiredService<ApiKeyService>().CreateAsync(new NewApiKey("bench", "test"), CancellationToken.None);
-        await using var lift = app.Services.GetRequiredService<NpgsqlDataSource>().CreateCommand("UPDATE models.api_keys SET rate_limit_per_hour = 1000000 WHERE id = $1");
-        lift.Parameters.Add(new() { Value = summary.KeyId });
-        await lift.ExecuteNonQueryAsync();
-        var client = new HttpClient(new SocketsHttpHandler { MaxConnectionsPerServer = 128 })
-        {
-            BaseAddress = AddressOf(app),
-            Timeout = TimeSpan.FromMinutes(5),
-        };
-        client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", key);
-        return new MlflowBench(services, folder, app, client, key);
-    }
-
-    private static async Task<IHost> StartAppAsync(LocalServices services, Dictionary<string, string?> more)
-    {
-        var settings = new Dictionary<string, string?>(services.Settings)
-        {
-            ["Local:Stack"] = "false",
-            ["Local:Port"] = "0",
-            ["Local:ContractPorts"] = "false",
-            ["Local:FunctionsAssembly"] = "FunctionsRegistry.Functions",
-        };
-        var builder = FunctionsApplication.CreateBuilder([.. settings.Concat(more).Select(pair => $"--{pair.Key}={pair.Value}")]);
-        builder.ConfigureFunctionsWebApplication();
-        builder.Logging.SetMinimumLevel(LogLevel.Warning);
-        builder.Logging.AddFilter(null, LogLevel.Warning);
-        builder.AddRegistry();
-        var app = builder.Build();
-        await RegistryCommands.PrepareAsync(app, CancellationToken.None);
-        await app.StartAsync();
-        return app;
+        var (key, _) = await host.Services.GetRequiredService<ApiKeyService>().CreateAsync(new NewApiKey("bench", "test"), CancellationToken.None);
+        await host.ExecuteAsync("UPDATE models.api_keys SET rate_limit_per_hour = 1000000");
+        return new MlflowBench(host, key);
     }
 
     public async Task RunAsync(TimeSpan time)
@@ -84,10 +45,7 @@ internal sealed partial class MlflowBench : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        await _app.StopAsync();
-        _app.Dispose();
-        _services.Dispose();
-        Directory.Delete(_folder, recursive: true);
+        await _host.DisposeAsync();
     }
 
     // 1,000 metrics of 10 keys a batch, every tenth batch sent twice.
@@ -96,7 +54,7 @@ internal sealed partial class MlflowBench : IAsyncDisposable
         await MeasureAsync(await CreateRunAsync());
         var empty = await MeasureAsync(await CreateRunAsync());
         var full = await CreateRunAsync();
-        await ExecuteAsync($"""
+        await _host.ExecuteAsync($"""
             INSERT INTO mlflow.metric_points SELECT '{full}', 'm' || n % 10, 1600000000000 + n, n, n FROM generate_series(1, 1000000) n;
             ANALYZE mlflow.metric_points
             """);
@@ -143,7 +101,7 @@ internal sealed partial class MlflowBench : IAsyncDisposable
     private async Task ReadHistoryAsync()
     {
         var run = await CreateRunAsync();
-        await ExecuteAsync($"INSERT INTO mlflow.metric_points SELECT '{run}', 'm', 1600000000000 + n, n, n * 0.1 FROM generate_series(1, 100000) n; ANALYZE mlflow.metric_points");
+        await _host.ExecuteAsync($"INSERT INTO mlflow.metric_points SELECT '{run}', 'm', 1600000000000 + n, n, n * 0.1 FROM generate_series(1, 100000) n; ANALYZE mlflow.metric_points");
         var times = new List<double>();
         for (var i = 0; i < 5; i++)
             for (string? token = ""; token is not null;)
@@ -158,7 +116,7 @@ internal sealed partial class MlflowBench : IAsyncDisposable
 
     private async Task SearchAsync()
     {
-        await ExecuteAsync("""
+        await _host.ExecuteAsync("""
             INSERT INTO mlflow.experiments (id, name, created_ms, updated_ms) VALUES (900, 'bench', 0, 0);
             INSERT INTO mlflow.runs (id, experiment_id, name, user_id, status, start_ms, end_ms)
             SELECT gen_random_uuid(), 900, 'run-' || n, 'u', 'FINISHED', n, n + 1 FROM generate_series(1, 100000) n;
@@ -166,7 +124,7 @@ internal sealed partial class MlflowBench : IAsyncDisposable
             INSERT INTO mlflow.params SELECT r.id, k.key, (r.start_ms % 50)::text FROM mlflow.runs r, (VALUES ('depth'), ('lr'), ('seed')) k (key) WHERE r.experiment_id = 900;
             INSERT INTO mlflow.tags SELECT r.id, 'mlflow.runName', r.name FROM mlflow.runs r WHERE r.experiment_id = 900;
             """);
-        await ExecuteAsync("VACUUM (ANALYZE)");
+        await _host.ExecuteAsync("VACUUM (ANALYZE)");
         foreach (var (filter, order) in new[]
         {
             ("metrics.loss < 0.01 and params.depth = '7'", "start_time DESC"),
@@ -193,7 +151,7 @@ internal sealed partial class MlflowBench : IAsyncDisposable
     {
         const int Size = 200 << 20;
         var bytes = RandomNumberGenerator.GetBytes(Size);
-        var blobs = _app.Services.GetRequiredService<BlobStore>();
+        var blobs = _host.Services.GetRequiredService<BlobStore>();
         var path = "/hokusai/mlflow/api/2.0/mlflow-artifacts/artifacts/bench/big.bin";
         var (direct, ours, directRead, ourRead) = (new List<double>(), new List<double>(), new List<double>(), new List<double>());
         GC.Collect();
@@ -222,8 +180,6 @@ internal sealed partial class MlflowBench : IAsyncDisposable
             + $"GET {200 / Best(ourRead):0} MB/s, direct {200 / Best(directRead):0} MB/s, ratio {Best(directRead) / Best(ourRead):0.00}; "
             + $"resident +{(peak - before) >> 20} MB at most (app and client in one process)");
     }
-
-    private static Uri AddressOf(IHost app) => new(app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
 
     private static double Best(List<double> seconds) => seconds.Skip(1).Min();
 
@@ -260,16 +216,5 @@ internal sealed partial class MlflowBench : IAsyncDisposable
         using var response = await _client.PostAsync(Api + operation, content);
         var text = await response.Content.ReadAsStringAsync();
         return response.IsSuccessStatusCode ? text : throw new InvalidOperationException($"{operation} answered {(int)response.StatusCode}: {text}");
-    }
-
-    private async Task ExecuteAsync(string sql)
-    {
-        await using var connection = await _app.Services.GetRequiredService<NpgsqlDataSource>().OpenConnectionAsync();
-        await using var relax = new NpgsqlCommand("SET statement_timeout = 0", connection);
-        await relax.ExecuteNonQueryAsync();
-        await using var command = new NpgsqlCommand(sql, connection) { CommandTimeout = 0 };
-        await command.ExecuteNonQueryAsync();
-        await using var reset = new NpgsqlCommand("RESET statement_timeout", connection);
-        await reset.ExecuteNonQueryAsync();
     }
 }

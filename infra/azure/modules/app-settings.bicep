@@ -162,14 +162,13 @@ var indexAgent = {
   IndexAgent__SegmentMegabytes: '32'
   IndexAgent__FetchMinutes: '10'
   IndexAgent__RegexMilliseconds: '200'
-  Outbound__AllowPrivateAddresses: 'false'
+  Outbound__AllowedPrivateNetworks: ''
 }
 
 var airflow = {
   AIRFLOW_USERNAME: 'registry'
   AIRFLOW_PASSWORD: '@Microsoft.KeyVault(SecretUri=${secrets}airflow-password)'
   Airflow__DagDirectory: ''
-  Airflow__AllowedPrivateNetworks: ''
 }
 
 // Agreed on, and read by parts of the app that are still to come; each moves to its slice's group with them.

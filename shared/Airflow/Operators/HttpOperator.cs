@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using FunctionsRegistry.Http;
 
 namespace FunctionsRegistry.Airflow.Operators;
 
@@ -11,11 +12,8 @@ namespace FunctionsRegistry.Airflow.Operators;
 /// One HTTP request; its output is <c>{status, headers, body}</c>, the body as JSON where it is some. An answer other than 2xx (or <c>expect</c>) fails the
 /// try. Anything but a GET carries an <c>Idempotency-Key</c> that is the same when a try is executed again.
 /// </summary>
-public sealed class HttpOperator(IHttpClientFactory clients) : IOperator
+public sealed class HttpOperator(OutboundHttp outbound) : IOperator
 {
-    /// <summary>The name of its HTTP client.</summary>
-    public const string ClientName = "airflow";
-
     private const int MaxAnswerBytes = 48 << 10;
     private const int MaxBodyBytes = 1 << 20;
     private static readonly string[] s_methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
@@ -47,7 +45,7 @@ public sealed class HttpOperator(IHttpClientFactory clients) : IOperator
         var shown = $"{request.Method} {url!.GetLeftPart(UriPartial.Authority)}{url.AbsolutePath}";
         try
         {
-            using var response = await clients.CreateClient(ClientName).SendAsync(request, HttpCompletionOption.ResponseHeadersRead, limit.Token);
+            using var response = await outbound.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, limit.Token);
             var body = await ReadAsync(response, limit.Token);
             attempt.Log.Write($"{shown} answered {(int)response.StatusCode}, {body.Length} bytes.");
             var isExpected = attempt.Params["expect"] is { } expected && ParameterChecks.TryNumber(expected, out var status)
@@ -62,7 +60,7 @@ public sealed class HttpOperator(IHttpClientFactory clients) : IOperator
         }
         catch (HttpRequestException exception)
         {
-            throw exception.InnerException as OperatorException ?? new OperatorException($"{shown} failed: {exception.Message}");
+            throw new OperatorException($"{shown} failed: {exception.Message}");
         }
         catch (Exception exception) when (exception is IOException or SocketException)
         {

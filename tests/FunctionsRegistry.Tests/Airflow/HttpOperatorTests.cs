@@ -3,6 +3,7 @@ using System.Text.Json;
 using FsCheck;
 using FsCheck.Fluent;
 using FunctionsRegistry.Airflow.Operators;
+using FunctionsRegistry.Http;
 using FunctionsRegistry.Tests.Support;
 
 namespace FunctionsRegistry.Tests.Airflow;
@@ -33,7 +34,7 @@ public sealed class HttpOperatorTests(HttpOperatorTests.App app) : IClassFixture
             ["timeout.yaml"] = "id: timeout\ntasks:\n  - { id: http, operator: http, timeout_seconds: 0.2, params: { url: \"${conf.url}\" } }\n",
         };
 
-        protected override IReadOnlyDictionary<string, string> Settings => new Dictionary<string, string>(base.Settings) { ["Airflow:AllowedPrivateNetworks"] = "127.0.0.1" };
+        protected override IReadOnlyDictionary<string, string> Settings => new Dictionary<string, string>(base.Settings) { ["Outbound:AllowedPrivateNetworks"] = "127.0.0.1" };
 
         public override async ValueTask InitializeAsync()
         {
@@ -120,14 +121,14 @@ public sealed class HttpOperatorTests(HttpOperatorTests.App app) : IClassFixture
     [InlineData("64:ff9b::a00:1", false)]
     [InlineData("2002:a00:1::", false)]
     [InlineData("2001:db8::1", false)]
-    public void Only_the_public_internet_is_public(string address, bool isPublic) => OutboundConnections.IsPublic(IPAddress.Parse(address)).ShouldBe(isPublic);
+    public void Only_the_public_internet_is_public(string address, bool isPublic) => OutboundHttp.IsPublic(IPAddress.Parse(address)).ShouldBe(isPublic);
 
     [Fact]
     public void A_mapped_address_is_judged_as_the_one_it_stands_for() =>
         Prop.ForAll(ArbMap.Default.ArbFor<uint>(), bits =>
         {
             var address = new IPAddress(bits);
-            return OutboundConnections.IsPublic(address) == OutboundConnections.IsPublic(address.MapToIPv6());
+            return OutboundHttp.IsPublic(address) == OutboundHttp.IsPublic(address.MapToIPv6());
         }).Check(Config.QuickThrowOnFailure.WithMaxTest(1000));
 
     private async Task ShouldFailAsync(string dag, string url, string reason)

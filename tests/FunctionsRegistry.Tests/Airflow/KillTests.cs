@@ -22,7 +22,7 @@ public sealed class KillTests(KillTests.App app) : IClassFixture<KillTests.App>
                 """)),
         };
 
-        protected override IReadOnlyDictionary<string, string> Settings => new Dictionary<string, string>(base.Settings) { ["Airflow:AllowedPrivateNetworks"] = "127.0.0.0/8" };
+        protected override IReadOnlyDictionary<string, string> Settings => new Dictionary<string, string>(base.Settings) { ["Outbound:AllowedPrivateNetworks"] = "127.0.0.0/8" };
 
         public IReadOnlyDictionary<string, string> ProcessSettings => StandardSettings(Settings);
 

@@ -245,7 +245,7 @@ public sealed class RepositoryTests(IndexAgentApp app) : IClassFixture<IndexAgen
 public sealed class FetchingApp(TestServices services) : IndexAgentApp(services)
 {
     protected override IReadOnlyDictionary<string, string> Settings =>
-        new Dictionary<string, string> { ["Outbound:AllowPrivateAddresses"] = "true", ["IndexAgent:FetchMinutes"] = "0.05", ["IndexAgent:MaxArchiveMegabytes"] = "2" };
+        new Dictionary<string, string> { ["Outbound:AllowedPrivateNetworks"] = "127.0.0.0/8, ::1", ["IndexAgent:FetchMinutes"] = "0.05", ["IndexAgent:MaxArchiveMegabytes"] = "2" };
 }
 
 public sealed class FetchTests(FetchingApp app) : IClassFixture<FetchingApp>

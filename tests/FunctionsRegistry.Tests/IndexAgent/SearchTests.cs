@@ -140,7 +140,7 @@ public sealed class SearchTests(Library app) : IClassFixture<Library>
 
         var none = await app.SearchAsync("tar reader", "gamma");
         none.GetProperty("parameters").GetProperty("corpus").GetString().ShouldBe("built-in");
-        none.GetProperty("results")[0].GetProperty("file_path").GetString().ShouldBe("shared/Marketplace/TarReader.cs");
+        none.GetProperty("results")[0].GetProperty("file_path").GetString().ShouldBe("shared/Archives/TarReader.cs");
         (await app.PathsAsync("tar reader")).ShouldBeEmpty();
     }
 

@@ -66,6 +66,8 @@ public sealed class DiscoveryTests(Catalogue app) : IClassFixture<Catalogue>
     [InlineData("mail+sorts", "mail-sorter")]
     [InlineData("mail -meetings", "mail-sorter")]
     [InlineData("lint", "linter")]
+    [InlineData("mail+sor", "mail-sorter")]
+    [InlineData("Cale", "calendar")]
     [InlineData("mistakes", "linter")]
     [InlineData("lniter", "linter")]
     [InlineData("callendar", "calendar")]

@@ -1,6 +1,7 @@
 using System.Text;
 using FsCheck;
 using FsCheck.Fluent;
+using FunctionsRegistry.Archives;
 using FunctionsRegistry.Errors;
 using FunctionsRegistry.Marketplace;
 

@@ -145,12 +145,20 @@ public sealed class ManifestTests
     }
 
     [Theory]
-    [InlineData("gmail agent", "gmail & agent:*")]
-    [InlineData("a:b|c", "a & b & c:*")]
-    [InlineData("mail -spam", "mail & !spam")]
-    [InlineData("-only", null)]
-    [InlineData("!!!", null)]
-    public void A_search_becomes_a_query_that_cannot_be_malformed(string text, string? query) => SearchQuery.ToTsQuery(text, lastIsPrefix: true).ShouldBe(query);
+    [InlineData("gmail Agent", "gmail & Agent", "agent")]
+    [InlineData("a:b|c", "a & b & c", "c")]
+    [InlineData("mail -spam", "mail & !spam", null)]
+    [InlineData("-only", null, null)]
+    [InlineData("!!!", null, null)]
+    public void A_search_becomes_a_query_that_cannot_be_malformed(string text, string? query, string? beginning)
+    {
+        SearchQuery.ToTsQuery(text).ShouldBe(query);
+        SearchQuery.ToBeginning(text).ShouldBe(beginning);
+    }
+
+    [Fact]
+    public void What_is_still_being_typed_becomes_any_of_the_words_that_begin_so() =>
+        SearchQuery.ToTsQuery("read ma", ["mail", "map"]).ShouldBe("read & (mail | map)");
 
     private static string[] Refusal(string json)
     {

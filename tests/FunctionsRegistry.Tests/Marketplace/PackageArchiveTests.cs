@@ -3,6 +3,7 @@ using System.IO.Compression;
 using System.Text;
 using FsCheck;
 using FsCheck.Fluent;
+using FunctionsRegistry.Archives;
 using FunctionsRegistry.Errors;
 using FunctionsRegistry.Marketplace;
 

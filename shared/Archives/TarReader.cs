@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
 
-namespace FunctionsRegistry.Marketplace;
+namespace FunctionsRegistry.Archives;
 
 /// <summary>A regular file or a directory of an archive, or a link where those are reported; nothing else gets through.</summary>
 /// <param name="LinkTarget">Where a link points; null otherwise.</param>
@@ -39,17 +39,17 @@ internal sealed class TarReader(Stream stream, int maxEntries, Action<ReadOnlySp
         {
             await SkipAsync(cancellationToken);
             if (!await ReadBlockAsync(cancellationToken))
-                throw PackageArchive.Wrong(_started ? "is cut short" : "is empty");
+                throw ArchiveErrors.Wrong(_started ? "is cut short" : "is empty");
             _started = true;
             if (_block.AsSpan().IndexOfAnyExcept((byte)0) < 0)
             {
                 if (longPath is not null || longSize is not null || longTarget is not null)
-                    throw PackageArchive.Wrong("ends with a header that belongs to no entry");
+                    throw ArchiveErrors.Wrong("ends with a header that belongs to no entry");
                 await DrainAsync(cancellationToken);
                 break;
             }
             if (extended > MaxExtendedHeaders)
-                throw PackageArchive.Wrong($"has an entry with more than {MaxExtendedHeaders} extended headers");
+                throw ArchiveErrors.Wrong($"has an entry with more than {MaxExtendedHeaders} extended headers");
             var header = ReadHeader();
             _unread = header.Size;
             _padding = (BlockSize - (header.Size % BlockSize)) % BlockSize;
@@ -61,7 +61,7 @@ internal sealed class TarReader(Stream stream, int maxEntries, Action<ReadOnlySp
                 case 'g':
                     // A global header may name a commit; a path for all entries makes no sense.
                     if (ReadPax(await ReadContentAsync(MaxExtendedHeaderBytes, cancellationToken), null, null, null) is not (null, null, null))
-                        throw PackageArchive.Wrong("has a global header that names a path or a size");
+                        throw ArchiveErrors.Wrong("has a global header that names a path or a size");
                     continue;
                 case 'L':
                     longPath = Text(await ReadContentAsync(MaxExtendedHeaderBytes, cancellationToken));
@@ -71,7 +71,7 @@ internal sealed class TarReader(Stream stream, int maxEntries, Action<ReadOnlySp
                     continue;
                 case '1' or '2' when reportsLinks && _unread == 0 && longSize is null or 0:
                     if (++_entries > maxEntries)
-                        throw PackageArchive.Wrong($"more than {maxEntries} entries");
+                        throw ArchiveErrors.Wrong($"more than {maxEntries} entries");
                     return new TarEntry(longPath ?? header.Path, false, 0, longTarget ?? Text(_block.AsSpan(157, 100)));
                 case '0' or '\0' or '5':
                     if (longSize is { } size)
@@ -80,16 +80,16 @@ internal sealed class TarReader(Stream stream, int maxEntries, Action<ReadOnlySp
                     var isDirectory = header.Kind == '5' || path.EndsWith('/');
                     // Readers differ in whether content follows then, so what comes next would be a header to one and content to another.
                     if (isDirectory && _unread > 0)
-                        throw PackageArchive.Wrong($"entry '{path}' is a directory with content");
+                        throw ArchiveErrors.Wrong($"entry '{path}' is a directory with content");
                     if (++_entries > maxEntries)
-                        throw PackageArchive.Wrong($"more than {maxEntries} entries");
+                        throw ArchiveErrors.Wrong($"more than {maxEntries} entries");
                     return new TarEntry(path, isDirectory, _unread);
                 case '1' or '2' or 'K':
-                    throw PackageArchive.Wrong($"entry '{longPath ?? header.Path}' is a link");
+                    throw ArchiveErrors.Wrong($"entry '{longPath ?? header.Path}' is a link");
                 case '3' or '4' or '6':
-                    throw PackageArchive.Wrong($"entry '{longPath ?? header.Path}' is a device or a pipe");
+                    throw ArchiveErrors.Wrong($"entry '{longPath ?? header.Path}' is a device or a pipe");
                 default:
-                    throw PackageArchive.Wrong($"entry '{longPath ?? header.Path}' is of an unknown kind");
+                    throw ArchiveErrors.Wrong($"entry '{longPath ?? header.Path}' is of an unknown kind");
             }
         }
         return null;
@@ -99,7 +99,7 @@ internal sealed class TarReader(Stream stream, int maxEntries, Action<ReadOnlySp
     public async ValueTask<byte[]> ReadContentAsync(int maxBytes, CancellationToken cancellationToken)
     {
         if (_unread > maxBytes)
-            throw PackageArchive.Wrong($"has an agent.yaml or a header of more than {maxBytes} bytes");
+            throw ArchiveErrors.Wrong($"has an agent.yaml or a header of more than {maxBytes} bytes");
         var content = new byte[_unread];
         await FillAsync(content, cancellationToken);
         _unread = 0;
@@ -113,7 +113,7 @@ internal sealed class TarReader(Stream stream, int maxEntries, Action<ReadOnlySp
         for (var i = 0; i < BlockSize; i++)
             sum += i is >= 148 and < 156 ? ' ' : _block[i];
         if (ReadOctal(_block.AsSpan(148, 8)) != sum)
-            throw PackageArchive.Wrong("is not a tar file, or is damaged");
+            throw ArchiveErrors.Wrong("is not a tar file, or is damaged");
         var path = Text(_block.AsSpan(0, 100));
         if (_block.AsSpan(257, 6).SequenceEqual("ustar\0"u8) && Text(_block.AsSpan(345, 155)) is { Length: > 0 } prefix)
             path = prefix + "/" + path;
@@ -129,11 +129,11 @@ internal sealed class TarReader(Stream stream, int maxEntries, Action<ReadOnlySp
             var space = rest.IndexOf((byte)' ');
             if (space is < 1 or > 10 || !int.TryParse(rest[..space], NumberStyles.None, CultureInfo.InvariantCulture, out var length)
                 || length <= space + 1 || length > rest.Length || rest[length - 1] != '\n')
-                throw PackageArchive.Wrong("has a damaged extended header");
+                throw ArchiveErrors.Wrong("has a damaged extended header");
             var record = rest[(space + 1)..(length - 1)];
             var equals = record.IndexOf((byte)'=');
             if (equals < 1)
-                throw PackageArchive.Wrong("has a damaged extended header");
+                throw ArchiveErrors.Wrong("has a damaged extended header");
             var value = record[(equals + 1)..];
             if (record[..equals].SequenceEqual("path"u8))
                 path = Encoding.UTF8.GetString(value);
@@ -142,9 +142,9 @@ internal sealed class TarReader(Stream stream, int maxEntries, Action<ReadOnlySp
             else if (record[..equals].SequenceEqual("size"u8))
                 size = long.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number <= MaxEntryBytes
                     ? number
-                    : throw PackageArchive.Wrong("has a damaged extended header");
+                    : throw ArchiveErrors.Wrong("has a damaged extended header");
             else if (record.StartsWith("GNU.sparse"u8))
-                throw PackageArchive.Wrong("has a sparse file");
+                throw ArchiveErrors.Wrong("has a sparse file");
             rest = rest[length..];
         }
         return (path, size, target);
@@ -153,9 +153,9 @@ internal sealed class TarReader(Stream stream, int maxEntries, Action<ReadOnlySp
     private static long ReadNumber(ReadOnlySpan<byte> field)
     {
         if ((field[0] & 0x80) == 0)
-            return ReadOctal(field) is >= 0 and var octal ? octal : throw PackageArchive.Wrong("is not a tar file, or is damaged");
+            return ReadOctal(field) is >= 0 and var octal ? octal : throw ArchiveErrors.Wrong("is not a tar file, or is damaged");
         // Base 256, for files over 8 GB: none that we could accept.
-        throw PackageArchive.Wrong("has an entry of more than 8 GB");
+        throw ArchiveErrors.Wrong("has an entry of more than 8 GB");
     }
 
     private static long ReadOctal(ReadOnlySpan<byte> field)
@@ -196,7 +196,7 @@ internal sealed class TarReader(Stream stream, int maxEntries, Action<ReadOnlySp
         var count = await stream.ReadAtLeastAsync(target, target.Length, throwOnEndOfStream: false, cancellationToken);
         onBytes(target.Span[..count]);
         if (count < target.Length)
-            throw PackageArchive.Wrong("is cut short");
+            throw ArchiveErrors.Wrong("is cut short");
     }
 
     private async ValueTask SkipAsync(CancellationToken cancellationToken)
@@ -219,7 +219,7 @@ internal sealed class TarReader(Stream stream, int maxEntries, Action<ReadOnlySp
         {
             onBytes(_skip.AsSpan(0, count));
             if (_skip.AsSpan(0, count).IndexOfAnyExcept((byte)0) >= 0)
-                throw PackageArchive.Wrong("has data behind its end mark");
+                throw ArchiveErrors.Wrong("has data behind its end mark");
         }
     }
 }

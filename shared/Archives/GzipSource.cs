@@ -1,13 +1,13 @@
 using System.Buffers.Binary;
 using System.IO.Hashing;
 
-namespace FunctionsRegistry.Marketplace;
+namespace FunctionsRegistry.Archives;
 
 /// <summary>
 /// The deflate data of exactly one gzip member. The framework's GZipStream takes a file without its trailer, and anything behind it, for whole;
 /// neither may become an immutable version. So the frame is read here and only the data inside goes to a DeflateStream.
 /// </summary>
-internal sealed class GzipSource(Stream inner) : Stream
+internal sealed class GzipSource(Stream inner) : ForwardStream
 {
     private const int TrailerBytes = 8;
     // The end of the data is known only to the inflater, which does not say how much it took. It gets the last bytes of the file one at a time.
@@ -26,27 +26,17 @@ internal sealed class GzipSource(Stream inner) : Stream
     /// <summary>Unpacked bytes noted so far.</summary>
     public long UnpackedBytes { get; private set; }
 
-    public override bool CanRead => true;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => false;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
-
     /// <summary>Reads the member's header (RFC 1952); before any data.</summary>
     public async ValueTask ReadHeaderAsync(CancellationToken cancellationToken)
     {
         const int HeaderCrc = 2, Extra = 4, Name = 8, Comment = 16, Reserved = 0xE0;
         if (!await FillAsync(1, cancellationToken))
-            throw PackageArchive.Wrong("is empty");
+            throw ArchiveErrors.Wrong("is empty");
         if (await NextAsync(cancellationToken) != 0x1F || await NextAsync(cancellationToken) != 0x8B || await NextAsync(cancellationToken) != 8)
-            throw PackageArchive.Wrong("is not a gzip file");
+            throw ArchiveErrors.Wrong("is not a gzip file");
         var flags = await NextAsync(cancellationToken);
         if ((flags & Reserved) != 0)
-            throw PackageArchive.Wrong("is not a gzip file, or is damaged");
+            throw ArchiveErrors.Wrong("is not a gzip file, or is damaged");
         await SkipAsync(6, cancellationToken);
         if ((flags & Extra) != 0)
             await SkipAsync(await NextAsync(cancellationToken) | (await NextAsync(cancellationToken) << 8), cancellationToken);
@@ -70,13 +60,13 @@ internal sealed class GzipSource(Stream inner) : Stream
     {
         // More left than a trailer: what was handed out in one piece may have held the true one, so nothing here is worth comparing.
         if (await FillAsync(TrailerBytes + 1, cancellationToken))
-            throw PackageArchive.Wrong("has data behind its end");
+            throw ArchiveErrors.Wrong("has data behind its end");
         if (_end - _start < TrailerBytes)
-            throw PackageArchive.Wrong("is cut short");
+            throw ArchiveErrors.Wrong("is cut short");
         var trailer = _buffer.AsSpan(_start, TrailerBytes);
         if (BinaryPrimitives.ReadUInt32LittleEndian(trailer) != _crc.GetCurrentHashAsUInt32()
             || BinaryPrimitives.ReadUInt32LittleEndian(trailer[4..]) != (uint)UnpackedBytes)
-            throw PackageArchive.Wrong("is damaged: its checksum is wrong");
+            throw ArchiveErrors.Wrong("is damaged: its checksum is wrong");
     }
 
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
@@ -88,21 +78,6 @@ internal sealed class GzipSource(Stream inner) : Stream
         BytesRead += count;
         return count;
     }
-
-    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-        ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException("Read asynchronously.");
-
-    public override void Flush()
-    {
-    }
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
     // Whether at least so many bytes are buffered; false only at the end of the file.
     private async ValueTask<bool> FillAsync(int wanted, CancellationToken cancellationToken)
@@ -124,7 +99,7 @@ internal sealed class GzipSource(Stream inner) : Stream
     private async ValueTask<int> NextAsync(CancellationToken cancellationToken)
     {
         if (!await FillAsync(1, cancellationToken))
-            throw PackageArchive.Wrong("is cut short");
+            throw ArchiveErrors.Wrong("is cut short");
         BytesRead++;
         return _buffer[_start++];
     }
@@ -139,6 +114,6 @@ internal sealed class GzipSource(Stream inner) : Stream
     {
         for (var length = 0; await NextAsync(cancellationToken) != 0; length++)
             if (length > MaxHeaderBytes)
-                throw PackageArchive.Wrong("has a gzip header of more than 64 KB");
+                throw ArchiveErrors.Wrong("has a gzip header of more than 64 KB");
     }
 }

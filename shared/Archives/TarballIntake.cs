@@ -2,14 +2,14 @@ using System.IO.Pipelines;
 using System.Security.Cryptography;
 using FunctionsRegistry.Errors;
 
-namespace FunctionsRegistry.Marketplace;
+namespace FunctionsRegistry.Archives;
 
 /// <summary>
 /// A read-once stream that hashes and inspects what passes through to the blob upload: three readers of one upload in bounded memory.
 /// A fault found by the inspection ends the upload at once.
 /// </summary>
 /// <typeparam name="T">What the inspection finds out.</typeparam>
-internal sealed class TarballIntake<T> : Stream
+internal sealed class TarballIntake<T> : ForwardStream
 {
     private readonly Stream _source;
     private readonly long _limitBytes;
@@ -25,16 +25,6 @@ internal sealed class TarballIntake<T> : Stream
     }
 
     public long BytesRead { get; private set; }
-
-    public override bool CanRead => true;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => false;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
 
     /// <summary>After the source was read to its end: what it was.</summary>
     public async Task<(string Sha256, T Found)> FinishAsync()
@@ -62,21 +52,6 @@ internal sealed class TarballIntake<T> : Stream
             await _inspection;
         return count;
     }
-
-    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-        ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException("Read asynchronously.");
-
-    public override void Flush()
-    {
-    }
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
     /// <summary>Ends the inspection whatever became of the upload.</summary>
     public async ValueTask StopAsync()
