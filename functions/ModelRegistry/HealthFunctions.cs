@@ -25,12 +25,13 @@ public sealed class HealthFunctions(HokusaiHealth health, MlflowServerOptions se
     [Query("detailed?: boolean")]
     [Answers(typeof(JsonObject))]
     public async Task<IResult> Overall(
-        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "hokusai/health")] HttpRequest request, CancellationToken cancellationToken)
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "hokusai/health")] HttpRequest request, [DurableClient] DurableTaskClient queue,
+        CancellationToken cancellationToken)
     {
         var query = FieldReader.OfQuery(request);
         var detailed = query.OptionalBoolean("detailed") ?? false;
         query.ThrowIfFaulty();
-        return Answer(request, await health.GetOverallAsync(detailed, cancellationToken));
+        return Answer(request, await health.GetOverallAsync(detailed, queue, cancellationToken));
     }
 
     /// <summary>GET /ready: 503 only when no traffic can be served.</summary>

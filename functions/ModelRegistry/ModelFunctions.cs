@@ -9,7 +9,7 @@ namespace FunctionsRegistry.Functions.ModelRegistry;
 
 /// <summary>spec-hokusai.md, "Model Management Endpoints": what is not below one version.</summary>
 [Contract(Family.Hokusai)]
-public sealed class ModelFunctions(ModelService models, ModelStore store, ModelVersionStore versions)
+public sealed class ModelFunctions(ModelService models, ModelStore store, ModelVersionStore versions, EvaluationStore evaluations)
 {
     private const string Base = "hokusai/models";
     private static readonly string[] s_standardMetrics = ["accuracy", "precision", "recall", "f1_score"];
@@ -74,12 +74,16 @@ public sealed class ModelFunctions(ModelService models, ModelStore store, ModelV
         return JsonBody.Create(await models.CompareAsync(first, second, cancellationToken), HokusaiJson.Default.CompareResponse);
     }
 
-    /// <summary>POST /models/evaluate: over a data set in the artifact store, mlflow-artifacts:/..., runs:/id/... or its path.</summary>
+    /// <summary>
+    /// POST /models/evaluate: over a data set in the artifact store, mlflow-artifacts:/..., runs:/id/... or its path. 202 with a URL to ask at for a large
+    /// one, or with "async": true.
+    /// </summary>
     [Function("hokusai_models_evaluate")]
-    [Body("model_name: string(1..256), model_version: string(1..20), dataset_path: string(1..2000), metrics?: string[]")]
-    [Answers(typeof(EvaluateResponse))]
+    [Body("model_name: string(1..256), model_version: string(1..20), dataset_path: string(1..2000), metrics?: string[], async?: boolean")]
+    [Answers(typeof(EvaluateResponse)), Answers(typeof(EvaluationStartedResponse), 202)]
     public async Task<IResult> Evaluate(
-        [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base + "/evaluate")] HttpRequest request, CancellationToken cancellationToken)
+        [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base + "/evaluate")] HttpRequest request, [DurableClient] DurableTaskClient client,
+        CancellationToken cancellationToken)
     {
         HokusaiScopes.Require(request, HokusaiScopes.ModelRead);
         var fields = await RequestBody.ReadFieldsAsync(request, cancellationToken);
@@ -88,8 +92,27 @@ public sealed class ModelFunctions(ModelService models, ModelStore store, ModelV
         var metrics = fields.Has("metrics") ? fields.Texts("metrics", 50, 100) : s_standardMetrics;
         foreach (var unknown in metrics.Where(metric => !EvaluationMetrics.Known.Contains(metric)).Distinct())
             fields.Fault("metrics", $"unknown metric '{unknown}'; known are {string.Join(", ", EvaluationMetrics.Known)}");
+        var inBackground = fields.OptionalBoolean("async") ?? false;
         fields.ThrowIfFaulty();
-        return JsonBody.Create(await models.EvaluateAsync(name, version, path, metrics, cancellationToken), HokusaiJson.Default.EvaluateResponse);
+        var (answer, id) = await models.EvaluateAsync(name, version, path, metrics, inBackground, cancellationToken);
+        if (answer is not null)
+            return JsonBody.Create(answer, HokusaiJson.Default.EvaluateResponse);
+        // From here on the row is there: a timer starts what a crash keeps from being started.
+        await EvaluationOrchestration.StartAsync(client, id, cancellationToken);
+        var url = $"/hokusai/evaluations/{id}";
+        request.HttpContext.Response.Headers.Location = url;
+        return JsonBody.Create(new EvaluationStartedResponse(id, "queued", url), HokusaiJson.Default.EvaluationStartedResponse, StatusCodes.Status202Accepted);
+    }
+
+    /// <summary>GET /evaluations/{id}, our addition: what became of an evaluation in the background.</summary>
+    [Function("hokusai_evaluations_get")]
+    [Answers(typeof(StoredEvaluation))]
+    public async Task<IResult> GetEvaluation(
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "hokusai/evaluations/{id}")] HttpRequest request, string id, CancellationToken cancellationToken)
+    {
+        HokusaiScopes.Require(request, HokusaiScopes.ModelRead);
+        var evaluation = Guid.TryParse(id, out var parsed) ? await evaluations.FindAsync(parsed, cancellationToken) : null;
+        return JsonBody.Create(evaluation ?? throw ModelErrors.EvaluationNotFound(id), HokusaiJson.Default.StoredEvaluation);
     }
 
     /// <summary>POST /models/batch: transition_stage, update and delete, each by itself.</summary>

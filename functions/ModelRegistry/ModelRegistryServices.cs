@@ -5,6 +5,7 @@ using FunctionsRegistry.Functions.ModelRegistry.Mlflow;
 using FunctionsRegistry.Functions.Platform;
 using FunctionsRegistry.Marketplace;
 using FunctionsRegistry.ModelRegistry;
+using FunctionsRegistry.ModelRegistry.Dspy;
 using FunctionsRegistry.ModelRegistry.Mlflow;
 using FunctionsRegistry.Postgres;
 using FunctionsRegistry.RateLimits;
@@ -58,6 +59,14 @@ public static class ModelRegistryServices
         });
         services.AddSingleton<HokusaiHealth>();
         services.AddSingleton<ModelStore>();
+        services.AddSingleton<EvaluationStore>();
         services.AddSingleton<ModelService>();
+
+        services.AddSingleton(LanguageModelOptions.FromConfiguration(configuration));
+        services.AddSingleton(DspyOptions.FromConfiguration(configuration));
+        services.AddSingleton(new DspyLibrary());
+        services.AddSingleton<LanguageModel>();
+        services.AddSingleton<DspyStore>();
+        services.AddSingleton<DspyService>();
     }
 }

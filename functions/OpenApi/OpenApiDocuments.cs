@@ -262,6 +262,9 @@ public sealed partial class OpenApiDocuments(MlflowRoutes mlflow, Summaries summ
             kinds.Add((ErrorKind.Validation, "Fields are wrong or missing"));
         if (!isUnlimited)
             kinds.Add((ErrorKind.RateLimited, "Too many requests; Retry-After says when to come again"));
+        // GitHub, an MLflow server, a language model.
+        if (!isUnlimited && family is Family.AgentX or Family.Hokusai or Family.Mlflow)
+            kinds.AddRange([(ErrorKind.BadGateway, "A service behind this one failed"), (ErrorKind.GatewayTimeout, "A service behind this one took too long")]);
         kinds.Add((ErrorKind.Unavailable, "A service behind this one does not answer; Retry-After says when to come again"));
         var contentType = family == Family.Airflow ? "application/problem+json" : "application/json";
         foreach (var (kind, text) in kinds)

@@ -26,6 +26,9 @@ public static class BlobContainers
     /// <summary>MLflow's artifacts.</summary>
     public const string Artifacts = "artifacts";
 
+    /// <summary>DSPy programs.</summary>
+    public const string Programs = "programs";
+
     /// <summary>Archives of repositories to index.</summary>
     public const string Repositories = "repositories";
 }

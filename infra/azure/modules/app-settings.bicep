@@ -148,6 +148,13 @@ var modelRegistry = {
   MLFLOW_CB_FAILURE_THRESHOLD: '5'
   MLFLOW_CB_RECOVERY_TIMEOUT: '60'
   MLFLOW_TIMEOUT_SECONDS: '30'
+  DSPY_LM_BASE_URL: dspyLmBaseUrl
+  DSPY_LM_API_KEY: empty(dspyLmBaseUrl) ? '' : '@Microsoft.KeyVault(SecretUri=${secrets}dspy-lm-api-key)'
+  DSPY_LM_MODEL: dspyLmModel
+  Dspy__CacheEntries: '10000'
+  Dspy__CacheMinutes: '1440'
+  Dspy__BatchConcurrency: '8'
+  Dspy__ExecutionDays: '30'
   // What the contract's health answers call this deployment.
   ENVIRONMENT: 'production'
 }
@@ -169,9 +176,6 @@ var airflow = {
 
 // Agreed on, and read by parts of the app that are still to come; each moves to its slice's group with them.
 var planned = {
-  DSPY_LM_BASE_URL: dspyLmBaseUrl
-  DSPY_LM_API_KEY: empty(dspyLmBaseUrl) ? '' : '@Microsoft.KeyVault(SecretUri=${secrets}dspy-lm-api-key)'
-  DSPY_LM_MODEL: dspyLmModel
   WebPubSub__Endpoint: webPubSubEndpoint
   WebPubSub__Hub: 'evolution'
 }

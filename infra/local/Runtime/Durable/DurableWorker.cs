@@ -40,6 +40,7 @@ internal sealed partial class DurableWorker(
     private int _troubled;
     private volatile bool _isSuspicious;
     private HashSet<(Guid Execution, int Task)> _suspects = [];
+    private HashSet<string> _suspectInstances = [];
 
     /// <summary>Whether the app has such an orchestrator.</summary>
     public bool HasOrchestrator(string name) => _orchestrators.ContainsKey(name);
