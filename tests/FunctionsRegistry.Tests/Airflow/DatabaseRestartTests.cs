@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using FunctionsRegistry.Tests.Support;
 using Npgsql;
 
@@ -39,29 +38,6 @@ public sealed class DatabaseRestartTests(DatabaseRestartTests.App app) : IClassF
             await _own.DisposeAsync();
             GC.SuppressFinalize(this);
         }
-
-        /// <summary>A backend that dies makes the server end all others and recover from its log as after a power cut, answering nobody meanwhile.</summary>
-        public async Task CrashDatabaseAsync()
-        {
-            await using var connection = new NpgsqlConnection(Servers.ConnectionTo("postgres"));
-            await connection.OpenAsync();
-            using (var backend = Process.GetProcessById(connection.ProcessID))
-                backend.Kill();
-            await UntilAsync(async () => await AnswersAsync() is false);
-            await UntilAsync(AnswersAsync);
-        }
-
-        private async Task<bool> AnswersAsync()
-        {
-            try
-            {
-                return await ScalarAsync<int>("SELECT 1") == 1;
-            }
-            catch (NpgsqlException)
-            {
-                return false;
-            }
-        }
     }
 
     [Fact]
@@ -73,7 +49,7 @@ public sealed class DatabaseRestartTests(DatabaseRestartTests.App app) : IClassF
         for (var crash = 0; crash < 3; crash++)
         {
             await Task.Delay(400);
-            await app.CrashDatabaseAsync();
+            await DatabaseCrash.RunAsync(app.Servers.Postgres);
         }
 
         await AirflowApp.UntilAsync(SucceededAsync, 60, () => app.ScalarAsync<string>("""

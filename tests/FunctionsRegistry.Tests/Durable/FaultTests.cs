@@ -147,9 +147,8 @@ public sealed class FaultTests(TestServices services)
                     instances.Add(await EffectHub.ScheduleAsync(app));
                 var seen = await hub.ScalarAsync<long>("SELECT count(*) FROM effects");
                 await DurableAppExtensions.UntilAsync(async () => await hub.ScalarAsync<long>("SELECT count(*) FROM effects") > seen + 5);
-                // A killed backend makes the server end all sessions and recover.
-                using (var kill = Process.Start("kill", ["-9", (await hub.ScalarAsync<int>("SELECT pg_backend_pid()")).ToString()]))
-                    await kill.WaitForExitAsync();
+                await DatabaseCrash.RunAsync(connection);
+                // Until the pools' broken connections are gone.
                 await DurableAppExtensions.UntilAsync(async () =>
                 {
                     try
