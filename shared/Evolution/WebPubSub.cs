@@ -1,0 +1,70 @@
+using System.Net.Http.Headers;
+using System.Text;
+using FunctionsRegistry.Identity;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.Logging;
+
+namespace FunctionsRegistry.Evolution;
+
+/// <summary>Where Azure Web PubSub is.</summary>
+/// <param name="Endpoint"><c>WebPubSub__Endpoint</c>, such as <c>https://name.webpubsub.azure.com</c>; null where there is none.</param>
+/// <param name="Hub"><c>WebPubSub__Hub</c>: evolution.</param>
+public sealed record WebPubSubOptions(Uri? Endpoint, string Hub)
+{
+    /// <summary>Reads the settings named above.</summary>
+    /// <exception cref="InvalidOperationException">The endpoint is no https URL; loopback may be http.</exception>
+    public static WebPubSubOptions FromConfiguration(IConfiguration configuration)
+    {
+        var hub = configuration["WebPubSub:Hub"] is { Length: > 0 } set ? set : "evolution";
+        if (configuration["WebPubSub:Endpoint"] is not { Length: > 0 } text)
+            return new WebPubSubOptions(null, hub);
+        return Uri.TryCreate(text, UriKind.Absolute, out var endpoint) && (endpoint.Scheme == Uri.UriSchemeHttps || (endpoint.Scheme == Uri.UriSchemeHttp && endpoint.IsLoopback))
+            ? new WebPubSubOptions(endpoint, hub)
+            : throw new InvalidOperationException("WebPubSub__Endpoint must be a URL like https://name.webpubsub.azure.com.");
+    }
+}
+
+/// <summary>Sends updates to all clients of a hub, over REST and as this process' identity. What fails is logged and left out: the rows have it.</summary>
+public sealed partial class WebPubSub(WebPubSubOptions options, EntraTokens tokens, HttpClient http, ILogger<WebPubSub> logger)
+{
+    private const string Version = "2024-01-01";
+    private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(5);
+
+    /// <summary>Whether there is one to send to.</summary>
+    public bool IsThere => options.Endpoint is not null;
+
+    /// <summary>Sends updates in order; nothing where no endpoint is configured.</summary>
+    public async Task SendAsync(IReadOnlyList<TrialEvent> events, CancellationToken cancellationToken)
+    {
+        if (!IsThere)
+            return;
+        try
+        {
+            foreach (var one in events)
+            {
+                using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+                limit.CancelAfter(s_timeout);
+                using var request = await RequestAsync(":send", limit.Token);
+                request.Content = new StringContent(one.Frame, Encoding.UTF8, "application/json");
+                using var response = await http.SendAsync(request, limit.Token);
+                response.EnsureSuccessStatusCode();
+            }
+        }
+        catch (Exception exception) when (
+            exception is HttpRequestException or EntraTokenException || (exception is OperationCanceledException && !cancellationToken.IsCancellationRequested))
+        {
+            LogFailed(exception.Message);
+        }
+    }
+
+    private async Task<HttpRequestMessage> RequestAsync(string action, CancellationToken cancellationToken)
+    {
+        var token = await tokens.GetAsync(EntraTokens.WebPubSubScope, cancellationToken);
+        var request = new HttpRequestMessage(HttpMethod.Post, new Uri(options.Endpoint!, $"/api/hubs/{Uri.EscapeDataString(options.Hub)}/{action}?api-version={Version}"));
+        request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", token.Token);
+        return request;
+    }
+
+    [LoggerMessage(5101, LogLevel.Warning, "Updates of a trial were not sent to Web PubSub: {Reason}")]
+    private partial void LogFailed(string reason);
+}
