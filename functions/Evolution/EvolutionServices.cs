@@ -1,5 +1,6 @@
 using FunctionsRegistry.Evolution;
 using FunctionsRegistry.Identity;
+using Microsoft.AspNetCore.Hosting;
 
 namespace FunctionsRegistry.Functions.Evolution;
 
@@ -9,6 +10,7 @@ public static class EvolutionServices
     /// <summary>Registers them. Wrong settings fail here.</summary>
     public static void AddEvolution(this IServiceCollection services, IConfiguration configuration)
     {
+        services.AddSingleton(EvolutionOptions.FromConfiguration(configuration));
         services.AddSingleton(WebPubSubOptions.FromConfiguration(configuration));
         services.AddSingleton(provider => new WebPubSub(
             provider.GetRequiredService<WebPubSubOptions>(), provider.GetRequiredService<EntraTokens>(), provider.GetRequiredService<IHttpClientFactory>().CreateClient(nameof(WebPubSub)),
@@ -18,5 +20,8 @@ public static class EvolutionServices
         services.AddSingleton<TrialRunStore>();
         services.AddSingleton<TrialService>();
         services.AddSingleton<TrialStarter>();
+        // The real host forwards no WebSockets.
+        if (RuntimeFlavour.IsLocal)
+            services.AddSingleton<IStartupFilter, TrialSockets>();
     }
 }

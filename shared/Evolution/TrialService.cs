@@ -146,7 +146,7 @@ public sealed class TrialService(
         if (improvement > 0 && await FindObjectiveAsync(id, cancellationToken) is { } objective && WeightPattern.Find(objective, last.Best.Genome, best.Genome) is { } found)
         {
             pattern = new TrialPattern(
-                $"pattern-{id["trial-".Length..]}-{number}", id, found.Name, found.Type, found.Description, found.Confidence, found.Occurrences, Math.Clamp(found.Impact, 0, 1),
+                $"pattern-{id}-{number}", id, found.Name, found.Type, found.Description, found.Confidence, found.Occurrences, Math.Clamp(found.Impact, 0, 1),
                 time.GetStorableNow(), number, [run.Corpus]);
             frames.Add(Frame(id, $"Pattern discovered in generation {number}", new UpdateData(Pattern: new UpdatePattern(pattern.Id, pattern.Type, Math.Round(pattern.Confidence, 6)))));
         }

@@ -49,6 +49,7 @@ public sealed partial class RedisConnection(RedisOptions options, EntraTokens to
     // Within the margin in which EntraTokens asks for a new one.
     private static readonly TimeSpan s_renewBefore = EntraTokens.Margin - TimeSpan.FromMinutes(1);
     private static readonly TimeSpan s_renewalPause = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan s_publishTimeout = TimeSpan.FromSeconds(2);
     private readonly Lock _gate = new();
     private readonly List<(RedisChannel Channel, Action<byte[]> Handler)> _subscriptions = [];
     private volatile ConnectionMultiplexer? _multiplexer;
@@ -98,7 +99,7 @@ public sealed partial class RedisConnection(RedisOptions options, EntraTokens to
             return;
         try
         {
-            await database.PublishAsync(new RedisChannel(channel, RedisChannel.PatternMode.Literal), message);
+            await database.PublishAsync(new RedisChannel(channel, RedisChannel.PatternMode.Literal), message).WaitAsync(s_publishTimeout, time);
         }
         catch (Exception exception) when (exception is RedisException or TimeoutException or ObjectDisposedException)
         {

@@ -164,14 +164,18 @@ var airflow = {
   Airflow__DagDirectory: ''
 }
 
+var evolution = {
+  Evolution__SocketsPerClient: '10'
+  WebPubSub__Endpoint: webPubSubEndpoint
+  WebPubSub__Hub: 'evolution'
+}
+
 // Agreed on, and read by parts of the app that are still to come; each moves to its slice's group with them.
 var planned = {
   DSPY_LM_BASE_URL: dspyLmBaseUrl
   DSPY_LM_API_KEY: empty(dspyLmBaseUrl) ? '' : '@Microsoft.KeyVault(SecretUri=${secrets}dspy-lm-api-key)'
   DSPY_LM_MODEL: dspyLmModel
-  WebPubSub__Endpoint: webPubSubEndpoint
-  WebPubSub__Hub: 'evolution'
 }
 
 @description('All settings. No value is a secret: those are references into the key vault.')
-output settings object = union(host, scheduler, platform, marketplace, dataRegistry, modelRegistry, indexAgent, airflow, planned, overrides)
+output settings object = union(host, scheduler, platform, marketplace, dataRegistry, modelRegistry, indexAgent, airflow, evolution, planned, overrides)
