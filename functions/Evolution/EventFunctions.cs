@@ -8,9 +8,9 @@ using FunctionsRegistry.Postgres;
 
 namespace FunctionsRegistry.Functions.Evolution;
 
-/// <summary>Ours: a trial's updates as server-sent events; unlike WebSockets they pass the real host, too.</summary>
+/// <summary>Ours: a trial's updates as server-sent events, which unlike WebSockets pass the real host, too; and where WebSockets are.</summary>
 [Contract(Family.Evolution)]
-public sealed class EventFunctions(TrialStore trials, LiveUpdates updates, IHostApplicationLifetime lifetime, TimeProvider time)
+public sealed class EventFunctions(TrialStore trials, LiveUpdates updates, WebPubSub webPubSub, IHostApplicationLifetime lifetime, TimeProvider time)
 {
     /// <summary>
     /// GET /evolution/{trial_id}/events: every update from the first, or from behind <c>Last-Event-ID</c>, then those to come. The stream ends with the
@@ -26,6 +26,17 @@ public sealed class EventFunctions(TrialStore trials, LiveUpdates updates, IHost
             throw new RegistryException(ErrorKind.Validation, "Validation failed", [new FieldError(["header", "Last-Event-ID"], "must be an id that this stream gave", "value_error")]);
         var (events, isOver) = await trials.ListEventsAsync(trialId, after, 1, cancellationToken) ?? throw EvolutionErrors.TrialNotFound();
         return isOver && events.Count == 0 ? Results.NoContent() : new EventStream(trialId, after, trials, updates, lifetime, time);
+    }
+
+    /// <summary>GET /evolution/live: the WebSocket to connect to, of Web PubSub where that is configured.</summary>
+    [Function("evolution_live")]
+    public async Task<IResult> Find(
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "evolution/evolution/live")] HttpRequest request, CancellationToken cancellationToken)
+    {
+        var url = (await webPubSub.FindClientUrlAsync(cancellationToken))?.AbsoluteUri;
+        if (url is null && RuntimeFlavour.IsLocal)
+            url = $"{(request.IsHttps ? "wss" : "ws")}://{request.Host}/evolution/ws";
+        return JsonBody.Create(new LiveResponse(url ?? throw EvolutionErrors.LiveUpdatesUnavailable()), EvolutionJson.Default.LiveResponse);
     }
 }
 

@@ -20,6 +20,10 @@ public static class EvolutionErrors
     /// <summary>429: the client has as many sockets open as it may.</summary>
     public static RegistryException TooManySockets() => new(ErrorKind.RateLimited, "Rate limit exceeded", retryAfter: TimeSpan.FromSeconds(30));
 
+    /// <summary>503: Web PubSub does not answer, or there is none and this host forwards no WebSockets.</summary>
+    public static RegistryException LiveUpdatesUnavailable() => new(
+        ErrorKind.Unavailable, "There are no WebSockets at the moment. A trial's events (GET /evolution/{trial_id}/events) tell the same.", retryAfter: TimeSpan.FromSeconds(30));
+
     /// <summary>Why a trial failed: its <c>error</c>.</summary>
     public static string RepositoryDeleted(string name) => $"The repository '{name}' was deleted during the trial.";
 

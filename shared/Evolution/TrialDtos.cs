@@ -61,6 +61,9 @@ public sealed record TrialMetricsResponse(
 /// <summary>Spec: GET /health.</summary>
 public sealed record EvolutionHealth(string Status, string Service, DateTimeOffset Timestamp, long UptimeSeconds, long ActiveTrials);
 
+/// <summary>Ours: GET /evolution/live, where a client hears of all trials.</summary>
+public sealed record LiveResponse(string Url);
+
 /// <summary>Spec: the first frame of a WebSocket.</summary>
 public sealed record ConnectionFrame(string Type, string Message, DateTimeOffset Timestamp);
 
@@ -88,6 +91,7 @@ public sealed record UpdatePattern(string Id, string Type, double Confidence);
 [JsonSerializable(typeof(TrialResultListResponse))]
 [JsonSerializable(typeof(TrialMetricsResponse))]
 [JsonSerializable(typeof(EvolutionHealth))]
+[JsonSerializable(typeof(LiveResponse))]
 [JsonSerializable(typeof(ConnectionFrame))]
 [JsonSerializable(typeof(UpdateFrame))]
 public sealed partial class EvolutionJson : JsonSerializerContext;

@@ -1,5 +1,7 @@
 using System.Net.Http.Headers;
 using System.Text;
+using System.Text.Json;
+using FunctionsRegistry.Errors;
 using FunctionsRegistry.Identity;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Logging;
@@ -57,14 +59,40 @@ public sealed partial class WebPubSub(WebPubSubOptions options, EntraTokens toke
         }
     }
 
-    private async Task<HttpRequestMessage> RequestAsync(string action, CancellationToken cancellationToken)
+    /// <summary>A URL that a client can listen at, with a token for an hour; null where no endpoint is configured.</summary>
+    /// <exception cref="RegistryException">503.</exception>
+    public async Task<Uri?> FindClientUrlAsync(CancellationToken cancellationToken)
+    {
+        if (options.Endpoint is not { } endpoint)
+            return null;
+        try
+        {
+            using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            limit.CancelAfter(s_timeout);
+            using var request = await RequestAsync(":generateToken", limit.Token, "&minutesToExpire=60");
+            using var response = await http.SendAsync(request, limit.Token);
+            response.EnsureSuccessStatusCode();
+            using var body = JsonDocument.Parse(await response.Content.ReadAsStringAsync(limit.Token));
+            var scheme = endpoint.Scheme == Uri.UriSchemeHttps ? "wss" : "ws";
+            var token = Uri.EscapeDataString(body.RootElement.GetProperty("token").GetString()!);
+            return new Uri($"{scheme}://{endpoint.Authority}/client/hubs/{Uri.EscapeDataString(options.Hub)}?access_token={token}");
+        }
+        catch (Exception exception) when (
+            exception is HttpRequestException or EntraTokenException or JsonException || (exception is OperationCanceledException && !cancellationToken.IsCancellationRequested))
+        {
+            LogFailed(exception.Message);
+            throw EvolutionErrors.LiveUpdatesUnavailable();
+        }
+    }
+
+    private async Task<HttpRequestMessage> RequestAsync(string action, CancellationToken cancellationToken, string query = "")
     {
         var token = await tokens.GetAsync(EntraTokens.WebPubSubScope, cancellationToken);
-        var request = new HttpRequestMessage(HttpMethod.Post, new Uri(options.Endpoint!, $"/api/hubs/{Uri.EscapeDataString(options.Hub)}/{action}?api-version={Version}"));
+        var request = new HttpRequestMessage(HttpMethod.Post, new Uri(options.Endpoint!, $"/api/hubs/{Uri.EscapeDataString(options.Hub)}/{action}?api-version={Version}{query}"));
         request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", token.Token);
         return request;
     }
 
-    [LoggerMessage(5101, LogLevel.Warning, "Updates of a trial were not sent to Web PubSub: {Reason}")]
+    [LoggerMessage(5101, LogLevel.Warning, "Web PubSub did not do what it was asked: {Reason}")]
     private partial void LogFailed(string reason);
 }
