@@ -18,7 +18,7 @@ public sealed class EventFunctions(TrialStore trials, LiveUpdates updates, WebPu
     /// </summary>
     [Function("evolution_trials_events")]
     public async Task<IResult> Stream(
-        [HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "evolution/evolution/{trialId}/events")] HttpRequest request, string trialId, CancellationToken cancellationToken)
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "evolution/evolution/{trialId}/events")] HttpRequest request, string trialId, CancellationToken cancellationToken)
     {
         var header = request.Headers["Last-Event-ID"].ToString();
         var after = 0;
@@ -31,7 +31,7 @@ public sealed class EventFunctions(TrialStore trials, LiveUpdates updates, WebPu
     /// <summary>GET /evolution/live: the WebSocket to connect to, of Web PubSub where that is configured.</summary>
     [Function("evolution_live")]
     public async Task<IResult> Find(
-        [HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "evolution/evolution/live")] HttpRequest request, CancellationToken cancellationToken)
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "evolution/evolution/live")] HttpRequest request, CancellationToken cancellationToken)
     {
         var url = (await webPubSub.FindClientUrlAsync(cancellationToken))?.AbsoluteUri;
         if (url is null && RuntimeFlavour.IsLocal)
@@ -61,6 +61,8 @@ internal sealed class EventStream(string trialId, int after, TrialStore trials, 
         response.ContentType = "text/event-stream";
         response.Headers.CacheControl = "no-cache, no-store";
         response.Headers["X-Accel-Buffering"] = "no";
+        if (HttpMethods.IsHead(httpContext.Request.Method))
+            return;
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(httpContext.RequestAborted, lifetime.ApplicationStopping);
         try
         {

@@ -24,7 +24,7 @@ public sealed record TrialFitness(string TrialId, int Generation, double[] Fitne
 /// who was first.
 /// </summary>
 public sealed class TrialService(
-    TrialStore trials, TrialRunStore runs, ObjectiveService objectives, SearchAgentService agents, LiveUpdates updates, TimeProvider time)
+    TrialStore trials, TrialRunStore runs, SearchStore store, ObjectiveService objectives, SearchAgentService agents, LiveUpdates updates, TimeProvider time)
 {
     private const int MaxKept = 16;
 
@@ -75,8 +75,8 @@ public sealed class TrialService(
         {
             if (!run.RepositoryIsThere)
                 return await FailedAsync(run, EvolutionErrors.RepositoryDeleted(run.Corpus), cancellationToken);
-            var objective = await objectives.GetAsync(run.Corpus == RepositoryNames.BuiltIn ? null : run.Corpus, run.Rules.Seed, cancellationToken);
-            if (objective.Corpus != run.Corpus)
+            var objective = await MakeObjectiveAsync(run, cancellationToken);
+            if (objective is null)
                 return await FailedAsync(run, EvolutionErrors.RepositoryDeleted(run.Corpus), cancellationToken);
             if (objective.Queries.Count == 0)
                 return await FailedAsync(run, EvolutionErrors.NothingToMeasure(run.Corpus), cancellationToken);
@@ -174,6 +174,22 @@ public sealed class TrialService(
         : last.Number >= run.Rules.Generations ? "generations"
         : time.GetUtcNow() >= run.RuntimeFrom + TimeSpan.FromMinutes(run.Rules.MaxRuntimeMinutes) ? "max_runtime_minutes"
         : null;
+
+    // On one index: a repository that is uploaded anew meanwhile is measured as it is then. Null where it was deleted.
+    private async Task<Objective?> MakeObjectiveAsync(TrialRun run, CancellationToken cancellationToken)
+    {
+        if (run.Corpus == RepositoryNames.BuiltIn)
+            return await objectives.GetAsync(null, run.Rules.Seed, cancellationToken);
+        while (true)
+        {
+            var generation = await store.FindGenerationAsync(run.Corpus, cancellationToken);
+            if (generation is null)
+                return null;
+            var objective = await objectives.GetAsync(run.Corpus, run.Rules.Seed, cancellationToken);
+            if (objective.Corpus == run.Corpus && await store.FindGenerationAsync(run.Corpus, cancellationToken) == generation)
+                return objective;
+        }
+    }
 
     private async Task<Objective?> FindObjectiveAsync(string id, CancellationToken cancellationToken)
     {

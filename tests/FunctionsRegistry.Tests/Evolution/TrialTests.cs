@@ -60,7 +60,7 @@ public sealed class TrialTests(EvolutionApp app) : IClassFixture<EvolutionApp>
         var trial = await app.RunTrialAsync(new { generations = 2, population_size = 5 });
         var agentId = trial.GetProperty("best_agent_id").GetString()!;
 
-        var found = await ((IndexAgent.IndexAgentApp)app).PostAsync($"/agents/{agentId}/search", new { query = "trial" });
+        var found = await ((IndexAgent.IndexAgentApp)app).PostAsync($"/agents/{agentId}/search", new { query = "trial", repositories = new[] { RepositoryNames.BuiltIn } });
         found.GetProperty("results").GetArrayLength().ShouldBeGreaterThan(0);
         var agent = await ((IndexAgent.IndexAgentApp)app).GetAsync($"/agents/{agentId}");
         agent.GetProperty("fitness_score").GetDouble().ShouldBe(trial.GetProperty("best_fitness").GetDouble(), 1e-6);
