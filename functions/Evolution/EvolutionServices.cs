@@ -14,7 +14,7 @@ public static class EvolutionServices
         services.AddSingleton(WebPubSubOptions.FromConfiguration(configuration));
         services.AddSingleton(provider => new WebPubSub(
             provider.GetRequiredService<WebPubSubOptions>(), provider.GetRequiredService<EntraTokens>(), provider.GetRequiredService<IHttpClientFactory>().CreateClient(nameof(WebPubSub)),
-            provider.GetRequiredService<ILogger<WebPubSub>>()));
+            provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<WebPubSub>>()));
         services.AddSingleton<LiveUpdates>();
         services.AddSingleton<TrialStore>();
         services.AddSingleton<TrialRunStore>();

@@ -52,9 +52,6 @@ public sealed class EvolutionTimers(TrialStore store, TrialService trials, Trial
                 await starter.StartAsync(client, id);
             else if (instance.IsCompleted)
                 await trials.FailAsync(id, "The trial's orchestration was ended from outside.", cancellationToken);
-            else
-                // It may wait for a change that nobody told it.
-                await starter.TellAsync(client, id);
         }
     }
 }

@@ -27,18 +27,19 @@ public sealed record WebPubSubOptions(Uri? Endpoint, string Hub)
 }
 
 /// <summary>Sends updates to all clients of a hub, over REST and as this process' identity. What fails is logged and left out: the rows have it.</summary>
-public sealed partial class WebPubSub(WebPubSubOptions options, EntraTokens tokens, HttpClient http, ILogger<WebPubSub> logger)
+public sealed partial class WebPubSub(WebPubSubOptions options, EntraTokens tokens, HttpClient http, TimeProvider time, ILogger<WebPubSub> logger)
 {
     private const string Version = "2024-01-01";
     private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(5);
 
-    /// <summary>Whether there is one to send to.</summary>
-    public bool IsThere => options.Endpoint is not null;
+    // A service that is down must not hold up every generation of every trial.
+    private static readonly TimeSpan s_pause = TimeSpan.FromSeconds(15);
+    private long _downUntil;
 
     /// <summary>Sends updates in order; nothing where no endpoint is configured.</summary>
     public async Task SendAsync(IReadOnlyList<TrialEvent> events, CancellationToken cancellationToken)
     {
-        if (!IsThere)
+        if (options.Endpoint is null || time.GetUtcNow().UtcTicks < Volatile.Read(ref _downUntil))
             return;
         try
         {
@@ -55,6 +56,7 @@ public sealed partial class WebPubSub(WebPubSubOptions options, EntraTokens toke
         catch (Exception exception) when (
             exception is HttpRequestException or EntraTokenException || (exception is OperationCanceledException && !cancellationToken.IsCancellationRequested))
         {
+            Volatile.Write(ref _downUntil, (time.GetUtcNow() + s_pause).UtcTicks);
             LogFailed(exception.Message);
         }
     }

@@ -46,7 +46,8 @@ CREATE TABLE evolution.trials (
     CONSTRAINT trials_over CHECK ((status IN ('completed', 'failed', 'cancelled')) = (completed_at IS NOT NULL))
 );
 CREATE INDEX trials_started ON evolution.trials (started_at, number);
-CREATE INDEX trials_repository ON evolution.trials (repository, started_at);
+CREATE INDEX trials_status ON evolution.trials (status, started_at, number);
+CREATE INDEX trials_repository ON evolution.trials ((coalesce(repository, corpus)), started_at, number);
 CREATE INDEX trials_open ON evolution.trials (updated_at) WHERE completed_at IS NULL;
 CREATE INDEX trials_fitness ON evolution.trials (best_fitness, number) WHERE status = 'completed';
 

@@ -51,7 +51,7 @@ public sealed class WebPubSubTests : IAsyncLifetime
 
     private WebPubSub Create(string? endpoint) => new(
         WebPubSubOptions.FromConfiguration(new ConfigurationBuilder().AddInMemoryCollection(new Dictionary<string, string?> { ["WebPubSub:Endpoint"] = endpoint }).Build()),
-        new EntraTokens(new Lazy<TokenCredential>(_credential), TimeProvider.System), _http, NullLogger<WebPubSub>.Instance);
+        new EntraTokens(new Lazy<TokenCredential>(_credential), TimeProvider.System), _http, TimeProvider.System, NullLogger<WebPubSub>.Instance);
 
     [Fact]
     public async Task Updates_are_sent_in_order_with_the_identitys_token()
