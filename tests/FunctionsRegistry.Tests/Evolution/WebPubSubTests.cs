@@ -21,7 +21,7 @@ public sealed class WebPubSubTests : IAsyncLifetime
     private readonly WebApplication _server;
     private readonly ConcurrentQueue<(string Url, string? Authorization, string? Type, string Body)> _calls = new();
     private readonly FakeCredential _credential = new() { Next = new AccessToken("secret-token", DateTimeOffset.MaxValue) };
-    private readonly HttpClient _http = new();
+    private readonly HttpClient _http = new(new SocketsHttpHandler());
     private int _status = 202;
 
     public WebPubSubTests()
