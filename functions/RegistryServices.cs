@@ -6,9 +6,11 @@ using FunctionsRegistry.Functions.Http;
 using FunctionsRegistry.Functions.IndexAgent;
 using FunctionsRegistry.Functions.Marketplace;
 using FunctionsRegistry.Functions.ModelRegistry;
+using FunctionsRegistry.Functions.OpenApi;
 using FunctionsRegistry.Functions.Platform;
 using FunctionsRegistry.Http;
 using FunctionsRegistry.Identity;
+using FunctionsRegistry.Metrics;
 using FunctionsRegistry.Postgres;
 using FunctionsRegistry.RateLimits;
 
@@ -66,5 +68,13 @@ public static class RegistryServices
         services.AddSingleton<SecretCache>();
         services.AddSingleton<IAuthenticator, InternalKeyAuthenticator>();
         services.AddSingleton<HealthChecks>();
+        services.AddSingleton<Summaries>();
+        services.AddSingleton<OpenApiDocuments>();
+        services.AddSingleton<PageAssets>();
+        services.AddSingleton<RegistryCounts>();
+        services.AddSingleton<PrometheusMetrics>();
+        services.AddSingleton<ProcessMetrics>();
+        services.AddSingleton<HttpMetrics>();
+        services.AddHostedService<Telemetry>();
     }
 }

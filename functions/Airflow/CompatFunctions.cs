@@ -7,7 +7,7 @@ namespace FunctionsRegistry.Functions.Airflow;
 /// The same API once more under <c>/airflow/compat</c>: there tags and schedules are objects, which Airflow's own clients insist on and spec-dean.md's forms
 /// are not.
 /// </summary>
-[Contract(Family.Airflow)]
+[Contract(Family.Airflow), SameOperations("compat_")]
 public sealed class CompatFunctions(
     DagFunctions dags, DagRunFunctions runs, TaskInstanceFunctions tasks, ResourceFunctions resources, MonitorFunctions monitor)
 {

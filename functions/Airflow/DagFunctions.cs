@@ -12,6 +12,10 @@ public sealed class DagFunctions(DagStore dags, DagCatalog catalog, DagRunStarte
 
     /// <summary>GET /dags.</summary>
     [Function("airflow_dags_list")]
+    [Query(
+        "limit?: integer(0..), offset?: integer(0..), order_by?: string(..100), tags?: string(..4000), only_active?: boolean, paused?: boolean, " +
+        "dag_id_pattern?: string(..250)")]
+    [Answers(typeof(DagListResponse))]
     public async Task<IResult> List(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/dags")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -26,6 +30,7 @@ public sealed class DagFunctions(DagStore dags, DagCatalog catalog, DagRunStarte
 
     /// <summary>GET /dags/{dag_id}.</summary>
     [Function("airflow_dags_get")]
+    [Answers(typeof(DagResponse))]
     public async Task<IResult> Get(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/dags/{dagId}")] HttpRequest request,
         string dagId, CancellationToken cancellationToken) =>
@@ -33,6 +38,9 @@ public sealed class DagFunctions(DagStore dags, DagCatalog catalog, DagRunStarte
 
     /// <summary>PATCH /dags/{dag_id}: is_paused in the body, or as the original wants it in the query. What waited for the pause to end starts.</summary>
     [Function("airflow_dags_patch")]
+    [Query("update_mask?: string(..4000), is_paused?: boolean")]
+    [Body("is_paused: boolean", IsOptional = true)]
+    [Answers(typeof(DagResponse))]
     public async Task<IResult> Patch(
         [HttpTrigger(AuthorizationLevel.Anonymous, "patch", Route = Base + "/dags/{dagId}")] HttpRequest request,
         string dagId, [DurableClient] DurableTaskClient client, CancellationToken cancellationToken)
@@ -48,6 +56,7 @@ public sealed class DagFunctions(DagStore dags, DagCatalog catalog, DagRunStarte
 
     /// <summary>GET /dags/{dag_id}/details.</summary>
     [Function("airflow_dags_details")]
+    [Answers(typeof(DagDetailResponse))]
     public async Task<IResult> Details(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/dags/{dagId}/details")] HttpRequest request,
         string dagId, CancellationToken cancellationToken)
@@ -59,6 +68,8 @@ public sealed class DagFunctions(DagStore dags, DagCatalog catalog, DagRunStarte
 
     /// <summary>GET /dags/{dag_id}/source, which DEAN's client calls: the file's text.</summary>
     [Function("airflow_dags_source")]
+    [Answers(typeof(DagSourceResponse))]
+    [Answers("text/plain")]
     public async Task<IResult> Source(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/dags/{dagId}/source")] HttpRequest request,
         string dagId, CancellationToken cancellationToken)
@@ -69,6 +80,8 @@ public sealed class DagFunctions(DagStore dags, DagCatalog catalog, DagRunStarte
 
     /// <summary>GET /dagSources/{file_token}.</summary>
     [Function("airflow_sources_get")]
+    [Answers(typeof(DagSourceResponse))]
+    [Answers("text/plain")]
     public async Task<IResult> SourceOfFile(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/dagSources/{fileToken}")] HttpRequest request,
         string fileToken, CancellationToken cancellationToken) =>
@@ -76,6 +89,7 @@ public sealed class DagFunctions(DagStore dags, DagCatalog catalog, DagRunStarte
 
     /// <summary>GET /dags/{dag_id}/tasks, in an order in which every task comes after what it needs.</summary>
     [Function("airflow_tasks_list")]
+    [Answers(typeof(TaskListResponse))]
     public async Task<IResult> ListTasks(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/dags/{dagId}/tasks")] HttpRequest request,
         string dagId, CancellationToken cancellationToken)
@@ -88,6 +102,7 @@ public sealed class DagFunctions(DagStore dags, DagCatalog catalog, DagRunStarte
 
     /// <summary>GET /dags/{dag_id}/tasks/{task_id}.</summary>
     [Function("airflow_tasks_get")]
+    [Answers(typeof(TaskResponse))]
     public async Task<IResult> GetTask(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/dags/{dagId}/tasks/{taskId}")] HttpRequest request,
         string dagId, string taskId, CancellationToken cancellationToken)

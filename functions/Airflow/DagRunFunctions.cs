@@ -13,6 +13,11 @@ public sealed class DagRunFunctions(DagRunService service, DagRunStore runs, Dag
 
     /// <summary>GET /dags/{dag_id}/dagRuns: the newest first unless order_by says otherwise.</summary>
     [Function("airflow_runs_list")]
+    [Query(
+        "limit?: integer(0..), offset?: integer(0..), order_by?: string(..100), state?: string(..4000), execution_date_gte?: time, " +
+        "execution_date_lte?: time, start_date_gte?: time, start_date_lte?: time, end_date_gte?: time, end_date_lte?: time, updated_at_gte?: time, " +
+        "updated_at_lte?: time")]
+    [Answers(typeof(DagRunListResponse))]
     public async Task<IResult> List(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base)] HttpRequest request, string dagId, CancellationToken cancellationToken)
     {
@@ -27,6 +32,10 @@ public sealed class DagRunFunctions(DagRunService service, DagRunStore runs, Dag
 
     /// <summary>POST /dags/~/dagRuns/list: the same over several DAGs, with the filter in the body.</summary>
     [Function("airflow_runs_batch")]
+    [Body(
+        "dag_ids?: string[], states?: string[], order_by?: string(1..100), page_limit?: integer, page_offset?: integer(0..), " +
+        "execution_date_gte?: time, execution_date_lte?: time, start_date_gte?: time, start_date_lte?: time, end_date_gte?: time, end_date_lte?: time")]
+    [Answers(typeof(DagRunListResponse))]
     public async Task<IResult> ListBatch(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = DagFunctions.Base + "/dags/~/dagRuns/list")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -47,6 +56,8 @@ public sealed class DagRunFunctions(DagRunService service, DagRunStore runs, Dag
 
     /// <summary>POST /dags/{dag_id}/dagRuns.</summary>
     [Function("airflow_runs_trigger")]
+    [Body("dag_run_id?: string(1..250), note?: string(..1000), execution_date?: time, logical_date?: time, conf?: object")]
+    [Answers(typeof(DagRunResponse))]
     public async Task<IResult> Trigger(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base)] HttpRequest request,
         string dagId, [DurableClient] DurableTaskClient client, CancellationToken cancellationToken)
@@ -66,12 +77,15 @@ public sealed class DagRunFunctions(DagRunService service, DagRunStore runs, Dag
 
     /// <summary>GET /dags/{dag_id}/dagRuns/{dag_run_id}.</summary>
     [Function("airflow_runs_get")]
+    [Answers(typeof(DagRunResponse))]
     public async Task<IResult> Get(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/{runId}")] HttpRequest request,
         string dagId, string runId, CancellationToken cancellationToken) => Write(await service.GetAsync(dagId, runId, cancellationToken));
 
     /// <summary>PATCH /dags/{dag_id}/dagRuns/{dag_run_id}: state success, failed (this cancels) or queued (this clears).</summary>
     [Function("airflow_runs_patch")]
+    [Body("state: success|failed|queued")]
+    [Answers(typeof(DagRunResponse))]
     public async Task<IResult> Patch(
         [HttpTrigger(AuthorizationLevel.Anonymous, "patch", Route = Base + "/{runId}")] HttpRequest request,
         string dagId, string runId, [DurableClient] DurableTaskClient client, CancellationToken cancellationToken)
@@ -85,6 +99,7 @@ public sealed class DagRunFunctions(DagRunService service, DagRunStore runs, Dag
 
     /// <summary>DELETE /dags/{dag_id}/dagRuns/{dag_run_id}.</summary>
     [Function("airflow_runs_delete")]
+    [Answers(204)]
     public async Task<IResult> Delete(
         [HttpTrigger(AuthorizationLevel.Anonymous, "delete", Route = Base + "/{runId}")] HttpRequest request,
         string dagId, string runId, [DurableClient] DurableTaskClient client, CancellationToken cancellationToken)
@@ -95,6 +110,9 @@ public sealed class DagRunFunctions(DagRunService service, DagRunStore runs, Dag
 
     /// <summary>POST /dags/{dag_id}/dagRuns/{dag_run_id}/clear: all tasks again; as in Airflow only told, unless dry_run is false.</summary>
     [Function("airflow_runs_clear")]
+    [Body("dry_run?: boolean")]
+    [Answers(typeof(TaskInstanceReferencesResponse))]
+    [Answers(typeof(DagRunResponse))]
     public async Task<IResult> Clear(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base + "/{runId}/clear")] HttpRequest request,
         string dagId, string runId, [DurableClient] DurableTaskClient client, CancellationToken cancellationToken)
@@ -108,6 +126,10 @@ public sealed class DagRunFunctions(DagRunService service, DagRunStore runs, Dag
 
     /// <summary>POST /dags/{dag_id}/clearTaskInstances: some tasks of one run again, such as those that failed and what is behind them.</summary>
     [Function("airflow_tis_clear")]
+    [Body(
+        "dry_run?: boolean, task_ids?: string[], only_failed?: boolean, include_downstream?: boolean, include_upstream?: boolean, " +
+        "dag_run_id?: string(1..250), start_date?: time, end_date?: time, only_running?: boolean, include_future?: boolean, include_past?: boolean")]
+    [Answers(typeof(TaskInstanceReferencesResponse))]
     public async Task<IResult> ClearTasks(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = DagFunctions.Base + "/dags/{dagId}/clearTaskInstances")] HttpRequest request,
         string dagId, [DurableClient] DurableTaskClient client, CancellationToken cancellationToken)
@@ -138,6 +160,8 @@ public sealed class DagRunFunctions(DagRunService service, DagRunStore runs, Dag
 
     /// <summary>PATCH /dags/{dag_id}/dagRuns/{dag_run_id}/setNote.</summary>
     [Function("airflow_runs_note")]
+    [Body("note: any")]
+    [Answers(typeof(DagRunResponse))]
     public async Task<IResult> SetNote(
         [HttpTrigger(AuthorizationLevel.Anonymous, "patch", Route = Base + "/{runId}/setNote")] HttpRequest request,
         string dagId, string runId, CancellationToken cancellationToken)

@@ -17,23 +17,29 @@ public sealed class MonitorFunctions(DagStore dags, ResourceStore resources, Tim
 
     /// <summary>GET /health: 503 where the database does not answer.</summary>
     [Function("airflow_health"), Public, Unlimited]
+    [Answers(typeof(AirflowHealthResponse))]
+    [Answers(typeof(AirflowHealthResponse), 503)]
     public Task<IResult> Health(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "airflow/health")] HttpRequest request, CancellationToken cancellationToken) =>
         CheckAsync(request, cancellationToken);
 
     /// <summary>GET /api/v1/health, where Airflow and DEAN's client have it.</summary>
     [Function("airflow_health_v1"), Public, Unlimited]
+    [Answers(typeof(AirflowHealthResponse))]
+    [Answers(typeof(AirflowHealthResponse), 503)]
     public Task<IResult> HealthV1(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = DagFunctions.Base + "/health")] HttpRequest request, CancellationToken cancellationToken) =>
         CheckAsync(request, cancellationToken);
 
     /// <summary>GET /version: the version of Airflow whose API this is.</summary>
     [Function("airflow_version"), Public]
+    [Answers(typeof(AirflowVersionResponse))]
     public static IResult Version([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = DagFunctions.Base + "/version")] HttpRequest request) =>
         JsonBody.Create(new AirflowVersionResponse("2.10.0+functionsregistry", null), AirflowJson.Default.AirflowVersionResponse);
 
     /// <summary>GET /api/v1/metrics.</summary>
     [Function("airflow_metrics")]
+    [Answers(typeof(AirflowMetricsResponse))]
     public async Task<IResult> Metrics(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = DagFunctions.Base + "/metrics")] HttpRequest request, CancellationToken cancellationToken)
     {

@@ -13,6 +13,8 @@ public sealed class ResourceFunctions(ResourceStore resources)
 
     /// <summary>GET /pools.</summary>
     [Function("airflow_pools_list")]
+    [Query("limit?: integer(0..), offset?: integer(0..)")]
+    [Answers(typeof(PoolListResponse))]
     public async Task<IResult> ListPools(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Pools)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -23,6 +25,8 @@ public sealed class ResourceFunctions(ResourceStore resources)
 
     /// <summary>POST /pools.</summary>
     [Function("airflow_pools_create")]
+    [Body("name: string(1..200), slots: integer(-1..), description?: string(..1000)")]
+    [Answers(typeof(PoolResponse))]
     public async Task<IResult> CreatePool(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Pools)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -35,6 +39,7 @@ public sealed class ResourceFunctions(ResourceStore resources)
 
     /// <summary>GET /pools/{name}.</summary>
     [Function("airflow_pools_get")]
+    [Answers(typeof(PoolResponse))]
     public async Task<IResult> GetPool(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Pools + "/{name}")] HttpRequest request,
         string name, CancellationToken cancellationToken) =>
@@ -42,6 +47,8 @@ public sealed class ResourceFunctions(ResourceStore resources)
 
     /// <summary>PATCH /pools/{name}: slots and description.</summary>
     [Function("airflow_pools_patch")]
+    [Body("slots?: integer(-1..), description?: string(..1000)")]
+    [Answers(typeof(PoolResponse))]
     public async Task<IResult> PatchPool(
         [HttpTrigger(AuthorizationLevel.Anonymous, "patch", Route = Pools + "/{name}")] HttpRequest request,
         string name, CancellationToken cancellationToken)
@@ -54,6 +61,7 @@ public sealed class ResourceFunctions(ResourceStore resources)
 
     /// <summary>DELETE /pools/{name}.</summary>
     [Function("airflow_pools_delete")]
+    [Answers(204)]
     public async Task<IResult> DeletePool(
         [HttpTrigger(AuthorizationLevel.Anonymous, "delete", Route = Pools + "/{name}")] HttpRequest request,
         string name, CancellationToken cancellationToken)
@@ -65,6 +73,8 @@ public sealed class ResourceFunctions(ResourceStore resources)
 
     /// <summary>GET /variables.</summary>
     [Function("airflow_variables_list")]
+    [Query("limit?: integer(0..), offset?: integer(0..)")]
+    [Answers(typeof(VariableListResponse))]
     public async Task<IResult> ListVariables(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Variables)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -77,6 +87,8 @@ public sealed class ResourceFunctions(ResourceStore resources)
 
     /// <summary>POST /variables.</summary>
     [Function("airflow_variables_create")]
+    [Body("key: string(1..250), value: string, description?: string(..1000)")]
+    [Answers(typeof(VariableResponse))]
     public async Task<IResult> CreateVariable(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Variables)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -89,6 +101,7 @@ public sealed class ResourceFunctions(ResourceStore resources)
 
     /// <summary>GET /variables/{key}.</summary>
     [Function("airflow_variables_get")]
+    [Answers(typeof(VariableResponse))]
     public async Task<IResult> GetVariable(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Variables + "/{key}")] HttpRequest request,
         string key, CancellationToken cancellationToken) =>
@@ -96,6 +109,8 @@ public sealed class ResourceFunctions(ResourceStore resources)
 
     /// <summary>PATCH /variables/{key}: value and description.</summary>
     [Function("airflow_variables_patch")]
+    [Body("key?: string(1..250), value?: string, description?: string(..1000)")]
+    [Answers(typeof(VariableResponse))]
     public async Task<IResult> PatchVariable(
         [HttpTrigger(AuthorizationLevel.Anonymous, "patch", Route = Variables + "/{key}")] HttpRequest request,
         string key, CancellationToken cancellationToken)
@@ -110,6 +125,7 @@ public sealed class ResourceFunctions(ResourceStore resources)
 
     /// <summary>DELETE /variables/{key}.</summary>
     [Function("airflow_variables_delete")]
+    [Answers(204)]
     public async Task<IResult> DeleteVariable(
         [HttpTrigger(AuthorizationLevel.Anonymous, "delete", Route = Variables + "/{key}")] HttpRequest request,
         string key, CancellationToken cancellationToken) =>

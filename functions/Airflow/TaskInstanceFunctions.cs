@@ -12,6 +12,11 @@ public sealed class TaskInstanceFunctions(DagRunService service, TaskInstanceSto
 
     /// <summary>GET .../taskInstances: in an order in which every task comes after what it needs.</summary>
     [Function("airflow_tis_list")]
+    [Query(
+        "limit?: integer(0..), offset?: integer(0..), state?: string(..4000), pool?: string(..4000), execution_date_gte?: time, " +
+        "execution_date_lte?: time, start_date_gte?: time, start_date_lte?: time, end_date_gte?: time, end_date_lte?: time, duration_gte?: number, " +
+        "duration_lte?: number")]
+    [Answers(typeof(TaskInstanceListResponse))]
     public async Task<IResult> List(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base)] HttpRequest request,
         string dagId, string runId, CancellationToken cancellationToken)
@@ -30,6 +35,7 @@ public sealed class TaskInstanceFunctions(DagRunService service, TaskInstanceSto
 
     /// <summary>GET .../taskInstances/{task_id}.</summary>
     [Function("airflow_tis_get")]
+    [Answers(typeof(TaskInstanceResponse))]
     public async Task<IResult> Get(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/{taskId}")] HttpRequest request,
         string dagId, string runId, string taskId, CancellationToken cancellationToken) =>
@@ -37,6 +43,8 @@ public sealed class TaskInstanceFunctions(DagRunService service, TaskInstanceSto
 
     /// <summary>PATCH .../taskInstances/{task_id}/setNote.</summary>
     [Function("airflow_tis_note")]
+    [Body("note: any")]
+    [Answers(typeof(TaskInstanceResponse))]
     public async Task<IResult> SetNote(
         [HttpTrigger(AuthorizationLevel.Anonymous, "patch", Route = Base + "/{taskId}/setNote")] HttpRequest request,
         string dagId, string runId, string taskId, CancellationToken cancellationToken)
@@ -48,6 +56,8 @@ public sealed class TaskInstanceFunctions(DagRunService service, TaskInstanceSto
 
     /// <summary>GET .../taskInstances/{task_id}/logs/{try}: JSON, or plain text to who accepts that.</summary>
     [Function("airflow_tis_log")]
+    [Answers(typeof(TaskLogResponse))]
+    [Answers("text/plain")]
     public async Task<IResult> GetLog(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/{taskId}/logs/{tryNumber:int}")] HttpRequest request,
         string dagId, string runId, string taskId, int tryNumber, CancellationToken cancellationToken)

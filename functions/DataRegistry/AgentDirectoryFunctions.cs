@@ -23,6 +23,8 @@ public sealed class AgentDirectoryFunctions(AgentDirectoryStore store)
 
     /// <summary>GET /agents: by id; {agents, total}, and our <c>next</c> where there are more.</summary>
     [Function("dhg_agents_list")]
+    [Query("division?: string, type?: string, deployment_type?: string, status?: string, cursor?: string(..255)")]
+    [Answers(typeof(AgentListResponse))]
     public async Task<IResult> List(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -37,6 +39,17 @@ public sealed class AgentDirectoryFunctions(AgentDirectoryStore store)
 
     /// <summary>POST /agents/register: 200 whether it is new or replaces an earlier one.</summary>
     [Function("dhg_agents_register")]
+    [Body(
+        "service: {id: string(1..255), name: string(..255), version: string(..50), " +
+        "division: DHG CME|DHG Studios|DHG AI|DHG Productions|Streamcubation, " +
+        "type: research_agent|content_agent|automation_agent|analysis_agent|orchestrator, description?: string, " +
+        "deployment_type?: langsmith_cloud|self_hosted|local_dev, deployment_url?: string, langsmith_deployment_id?: string(..255), " +
+        "langsmith_org?: string(..255), github_repo?: string(..255), github_branch?: string(..100), github_path?: string(..255), endpoint?: string}, " +
+        "capabilities?: {primary?: string[], secondary?: string[]}, io_schema?: {inputs?: object, outputs?: object}, models?: {*: {provider: string, " +
+        "model_id: string, status: string, use_cases?: string[], cost?: {*: number}, context_window?: integer, max_output?: integer, " +
+        "local?: boolean, requires?: string}}, external_apis?: {name: string, type: string, endpoint: string, auth_required?: boolean, " +
+        "rate_limit?: string}[], observability?: {langsmith_project: string(..1000), tracing?: boolean}")]
+    [Answers(typeof(AgentStatusResponse))]
     public async Task<IResult> Register(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base + "/register")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -52,6 +65,11 @@ public sealed class AgentDirectoryFunctions(AgentDirectoryStore store)
 
     /// <summary>POST /agents/{service_id}/heartbeat.</summary>
     [Function("dhg_agents_heartbeat")]
+    [Body(
+        "timestamp?: time, status: healthy|degraded|unhealthy, models?: object, metrics?: {requests_total?: integer(0..), " +
+        "requests_success?: integer(0..), requests_failed?: integer(0..), avg_latency_ms?: number(0..), total_tokens?: integer(0..), " +
+        "total_cost_usd?: number(0..)}, langsmith_deployment_status?: string(..50), langsmith_traces_count?: integer, deployment_tier?: string(..50)")]
+    [Answers(typeof(HeartbeatResponse))]
     public async Task<IResult> Heartbeat(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base + "/{serviceId}/heartbeat")] HttpRequest request,
         string serviceId, CancellationToken cancellationToken)
@@ -73,6 +91,7 @@ public sealed class AgentDirectoryFunctions(AgentDirectoryStore store)
 
     /// <summary>GET /agents/{service_id}.</summary>
     [Function("dhg_agents_get")]
+    [Answers(typeof(RegisteredAgent))]
     public async Task<IResult> Get(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/{serviceId}")] HttpRequest request,
         string serviceId, CancellationToken cancellationToken) =>
@@ -81,6 +100,7 @@ public sealed class AgentDirectoryFunctions(AgentDirectoryStore store)
 
     /// <summary>DELETE /agents/{service_id}.</summary>
     [Function("dhg_agents_delete")]
+    [Answers(typeof(AgentStatusResponse))]
     public async Task<IResult> Delete(
         [HttpTrigger(AuthorizationLevel.Anonymous, "delete", Route = Base + "/{serviceId}")] HttpRequest request,
         string serviceId, CancellationToken cancellationToken)
@@ -92,6 +112,8 @@ public sealed class AgentDirectoryFunctions(AgentDirectoryStore store)
 
     /// <summary>GET /agents/models/list: models of healthy agents.</summary>
     [Function("dhg_agents_models")]
+    [Query("provider?: string, local?: boolean, status?: string")]
+    [Answers(typeof(ModelListResponse))]
     public async Task<IResult> ListModels(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/models/list")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -103,6 +125,8 @@ public sealed class AgentDirectoryFunctions(AgentDirectoryStore store)
 
     /// <summary>GET /agents/discover: the capability is optional here.</summary>
     [Function("dhg_agents_discover")]
+    [Query("capability?: string, prefer_local?: boolean, max_cost?: number, deployment_type?: string")]
+    [Answers(typeof(AgentListResponse))]
     public Task<IResult> Discover(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/discover")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -112,6 +136,8 @@ public sealed class AgentDirectoryFunctions(AgentDirectoryStore store)
 
     /// <summary>POST /agents/discover: the original's form.</summary>
     [Function("dhg_agents_discover_by_body")]
+    [Body("capability: string, prefer_local?: boolean, max_cost?: number, deployment_type?: string")]
+    [Answers(typeof(AgentListResponse))]
     public async Task<IResult> DiscoverByBody(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base + "/discover")] HttpRequest request, CancellationToken cancellationToken)
     {

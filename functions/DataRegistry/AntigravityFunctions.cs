@@ -16,6 +16,8 @@ public sealed class AntigravityFunctions(AntigravityStore store)
 
     /// <summary>GET /antigravity/chats: last modified first.</summary>
     [Function("dhg_chats_list")]
+    [Query("status?: string, offset?: integer(0..), limit?: integer(0..), cursor?: string(..1000)")]
+    [Answers(typeof(IReadOnlyList<AntigravityChat>))]
     public async Task<IResult> ListChats(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Chats)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -29,6 +31,8 @@ public sealed class AntigravityFunctions(AntigravityStore store)
 
     /// <summary>POST /antigravity/chats: creates or updates by conversation_id; 201 in both cases.</summary>
     [Function("dhg_chats_upsert")]
+    [Body("conversation_id: string(..512), title?: string, summary?: string, user_objective?: string, tags?: string[], metadata?: object")]
+    [Answers(typeof(AntigravityChat), 201)]
     public async Task<IResult> UpsertChat(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Chats)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -43,6 +47,7 @@ public sealed class AntigravityFunctions(AntigravityStore store)
 
     /// <summary>GET /antigravity/chats/{conversation_id}.</summary>
     [Function("dhg_chats_get")]
+    [Answers(typeof(AntigravityChat))]
     public async Task<IResult> GetChat(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Chats + "/{conversationId}")] HttpRequest request,
         string conversationId, CancellationToken cancellationToken) =>
@@ -52,6 +57,10 @@ public sealed class AntigravityFunctions(AntigravityStore store)
 
     /// <summary>PATCH /antigravity/chats/{conversation_id}: null clears texts and tags, and leaves numbers and status alone.</summary>
     [Function("dhg_chats_update")]
+    [Body(
+        "title?: string, summary?: string, user_objective?: string, message_count?: integer(0..), total_tokens?: integer(0..), " +
+        "total_cost_usd?: number(0..), status?: string(1..64), tags?: string[], processing_metadata?: object")]
+    [Answers(typeof(AntigravityChat))]
     public async Task<IResult> UpdateChat(
         [HttpTrigger(AuthorizationLevel.Anonymous, "patch", Route = Chats + "/{conversationId}")] HttpRequest request,
         string conversationId, CancellationToken cancellationToken)
@@ -68,6 +77,7 @@ public sealed class AntigravityFunctions(AntigravityStore store)
 
     /// <summary>GET /antigravity/chats/{conversation_id}/files: newest first; none where there is no such chat.</summary>
     [Function("dhg_chats_files")]
+    [Answers(typeof(IReadOnlyList<AntigravityFile>))]
     public async Task<IResult> ListFilesOfChat(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Chats + "/{conversationId}/files")] HttpRequest request,
         string conversationId, CancellationToken cancellationToken) =>
@@ -76,6 +86,8 @@ public sealed class AntigravityFunctions(AntigravityStore store)
 
     /// <summary>GET /antigravity/files: newest first.</summary>
     [Function("dhg_files_list")]
+    [Query("conversation_id?: string, artifact_type?: string, offset?: integer(0..), limit?: integer(0..), cursor?: string(..1000)")]
+    [Answers(typeof(IReadOnlyList<AntigravityFile>))]
     public async Task<IResult> ListFiles(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Files)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -89,6 +101,10 @@ public sealed class AntigravityFunctions(AntigravityStore store)
 
     /// <summary>POST /antigravity/files: 201.</summary>
     [Function("dhg_files_create")]
+    [Body(
+        "conversation_id: string(..512), file_path: string(..4096), file_type?: string(..256), file_size_bytes?: integer(0..), " +
+        "artifact_type?: string(..256), summary?: string, metadata?: object")]
+    [Answers(typeof(AntigravityFile), 201)]
     public async Task<IResult> CreateFile(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Files)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -103,6 +119,7 @@ public sealed class AntigravityFunctions(AntigravityStore store)
 
     /// <summary>GET /antigravity/files/{file_id}.</summary>
     [Function("dhg_files_get")]
+    [Answers(typeof(AntigravityFile))]
     public async Task<IResult> GetFile(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Files + "/{fileId}")] HttpRequest request,
         string fileId, CancellationToken cancellationToken)

@@ -12,6 +12,8 @@ public sealed class ArtifactFunctions(ConversationStore store)
 
     /// <summary>GET /artifacts: newest first.</summary>
     [Function("dhg_artifacts_list")]
+    [Query("artifact_type?: string, skip?: integer(0..), limit?: integer(0..), cursor?: string(..1000)")]
+    [Answers(typeof(IReadOnlyList<Artifact>))]
     public async Task<IResult> List(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -25,6 +27,10 @@ public sealed class ArtifactFunctions(ConversationStore store)
 
     /// <summary>POST /artifacts: 201.</summary>
     [Function("dhg_artifacts_create")]
+    [Body(
+        "conversation_id: uuid, message_id?: uuid, title: string(..512), artifact_type: string(..64), language?: string(..64), content: string, " +
+        "file_path?: string(..1024), published_url?: string(..1024), meta_data?: object")]
+    [Answers(typeof(Artifact), 201)]
     public async Task<IResult> Create(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -39,6 +45,7 @@ public sealed class ArtifactFunctions(ConversationStore store)
 
     /// <summary>GET /artifacts/conversation/{conversation_id}: oldest first; none where there is no such conversation.</summary>
     [Function("dhg_artifacts_by_conversation")]
+    [Answers(typeof(IReadOnlyList<Artifact>))]
     public async Task<IResult> ListOfConversation(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/conversation/{conversationId}")] HttpRequest request,
         string conversationId, CancellationToken cancellationToken) =>
@@ -48,6 +55,7 @@ public sealed class ArtifactFunctions(ConversationStore store)
 
     /// <summary>GET /artifacts/{artifact_id}.</summary>
     [Function("dhg_artifacts_get")]
+    [Answers(typeof(Artifact))]
     public async Task<IResult> Get(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/{artifactId}")] HttpRequest request,
         string artifactId, CancellationToken cancellationToken) =>

@@ -16,6 +16,8 @@ public sealed class ConversationFunctions(ConversationStore store, ConversationS
 
     /// <summary>GET /conversations: newest first.</summary>
     [Function("dhg_conversations_list")]
+    [Query("project_id?: uuid, export_source?: string, skip?: integer(0..), limit?: integer(0..), cursor?: string(..1000)")]
+    [Answers(typeof(IReadOnlyList<Conversation>))]
     public async Task<IResult> List(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -29,6 +31,8 @@ public sealed class ConversationFunctions(ConversationStore store, ConversationS
 
     /// <summary>GET /conversations/search: titles and what was said, best first. Its name sorts before <c>get</c>, as its route must.</summary>
     [Function("dhg_conversations_find")]
+    [Query("q: string(1..1000), skip?: integer(0..10000), limit?: integer(0..)")]
+    [Answers(typeof(IReadOnlyList<Conversation>))]
     public async Task<IResult> Search(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/search")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -44,6 +48,11 @@ public sealed class ConversationFunctions(ConversationStore store, ConversationS
 
     /// <summary>POST /conversations: 201, with its messages or not at all; 409 where conversation_id is taken.</summary>
     [Function("dhg_conversations_create")]
+    [Body(
+        "title: string(..1024), conversation_id?: string(..256), export_source: string(..64), model_name?: string(..128), project_id?: uuid, " +
+        "meta_data?: object, created_at?: time, messages?: {message_index?: integer, role: string(..32), content: string, attachments?: any, " +
+        "meta_data?: object, created_at?: time}[]")]
+    [Answers(typeof(Conversation), 201)]
     public async Task<IResult> Create(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -58,6 +67,7 @@ public sealed class ConversationFunctions(ConversationStore store, ConversationS
 
     /// <summary>GET /conversations/{conversation_id}: the row's id.</summary>
     [Function("dhg_conversations_get")]
+    [Answers(typeof(Conversation))]
     public async Task<IResult> Get(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/{conversationId}")] HttpRequest request,
         string conversationId, CancellationToken cancellationToken) =>
@@ -68,6 +78,7 @@ public sealed class ConversationFunctions(ConversationStore store, ConversationS
 
     /// <summary>GET /messages/conversation/{conversation_id}: in their order; none where there is no such conversation.</summary>
     [Function("dhg_messages_by_conversation")]
+    [Answers(typeof(IReadOnlyList<Message>))]
     public async Task<IResult> ListMessages(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "dhg/api/v1/messages/conversation/{conversationId}")] HttpRequest request,
         string conversationId, CancellationToken cancellationToken) =>

@@ -1,5 +1,4 @@
 using FunctionsRegistry.DataRegistry;
-using FunctionsRegistry.Metrics;
 using Microsoft.AspNetCore.Hosting;
 
 namespace FunctionsRegistry.Functions.DataRegistry;
@@ -10,8 +9,6 @@ internal static class DataRegistryServices
     public static void AddDataRegistry(this IServiceCollection services, IConfiguration configuration)
     {
         services.AddSingleton(DataRegistryOptions.FromConfiguration(configuration));
-        services.AddSingleton<PrometheusMetrics>();
-        services.AddSingleton<ProcessMetrics>();
         services.AddSingleton<RegistryMetrics>();
         services.AddSingleton<RegistryDatabase>();
         services.AddSingleton<AgentDirectoryStore>();

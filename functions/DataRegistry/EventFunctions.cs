@@ -12,6 +12,8 @@ public sealed class EventFunctions(EventStore store)
 
     /// <summary>GET /events: newest first; event_type, entity_type and entity_id are our filters.</summary>
     [Function("dhg_events_list")]
+    [Query("event_type?: string, entity_type?: string, entity_id?: uuid, skip?: integer(0..), limit?: integer(0..), cursor?: string(..1000)")]
+    [Answers(typeof(IReadOnlyList<RegistryEvent>))]
     public async Task<IResult> List(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -25,6 +27,8 @@ public sealed class EventFunctions(EventStore store)
 
     /// <summary>POST /events: 201.</summary>
     [Function("dhg_events_create")]
+    [Body("event_type: string(..64), entity_type: string(..64), entity_id?: uuid, user_id?: string(..128), description?: string, meta_data?: object")]
+    [Answers(typeof(RegistryEvent), 201)]
     public async Task<IResult> Create(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {

@@ -12,6 +12,8 @@ public sealed class MediaFunctions(MediaStore store)
 
     /// <summary>GET /media: newest first.</summary>
     [Function("dhg_media_list")]
+    [Query("skip?: integer(0..), limit?: integer(0..), cursor?: string(..1000)")]
+    [Answers(typeof(IReadOnlyList<MediaFile>))]
     public async Task<IResult> List(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -23,6 +25,10 @@ public sealed class MediaFunctions(MediaStore store)
 
     /// <summary>POST /media: 201.</summary>
     [Function("dhg_media_create")]
+    [Body(
+        "filename: string(..512), filepath: string(..1024), file_size_bytes: integer(0..), mime_type: string(..128), duration_seconds?: number, " +
+        "meta_data?: object")]
+    [Answers(typeof(MediaFile), 201)]
     public async Task<IResult> Create(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -36,6 +42,7 @@ public sealed class MediaFunctions(MediaStore store)
 
     /// <summary>GET /media/{media_id}.</summary>
     [Function("dhg_media_get")]
+    [Answers(typeof(MediaFile))]
     public async Task<IResult> Get(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/{mediaId}")] HttpRequest request,
         string mediaId, CancellationToken cancellationToken) =>

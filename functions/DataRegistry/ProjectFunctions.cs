@@ -12,6 +12,8 @@ public sealed class ProjectFunctions(ConversationStore store)
 
     /// <summary>GET /projects: newest first.</summary>
     [Function("dhg_projects_list")]
+    [Query("skip?: integer(0..), limit?: integer(0..), cursor?: string(..1000)")]
+    [Answers(typeof(IReadOnlyList<Project>))]
     public async Task<IResult> List(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -23,6 +25,8 @@ public sealed class ProjectFunctions(ConversationStore store)
 
     /// <summary>POST /projects: 201, or 409 where project_id is taken.</summary>
     [Function("dhg_projects_create")]
+    [Body("name: string(..512), project_id?: string(..256), description?: string, custom_instructions?: string, knowledge_files?: any, meta_data?: object")]
+    [Answers(typeof(Project), 201)]
     public async Task<IResult> Create(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -38,6 +42,7 @@ public sealed class ProjectFunctions(ConversationStore store)
 
     /// <summary>GET /projects/{project_id}: the row's id, not the one of the system it came from.</summary>
     [Function("dhg_projects_get")]
+    [Answers(typeof(Project))]
     public async Task<IResult> Get(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/{projectId}")] HttpRequest request,
         string projectId, CancellationToken cancellationToken) =>

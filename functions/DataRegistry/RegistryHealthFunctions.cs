@@ -15,6 +15,7 @@ public sealed class RegistryHealthFunctions(
 
     /// <summary>GET /healthz: the text OK, or 503.</summary>
     [Function("dhg_health"), Public, Unlimited]
+    [Answers("text/plain")]
     public async Task<IResult> Health(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "dhg/healthz")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -33,11 +34,13 @@ public sealed class RegistryHealthFunctions(
 
     /// <summary>GET /metrics: Prometheus text.</summary>
     [Function("dhg_metrics"), Unlimited]
+    [Answers("text/plain")]
     public IResult GetMetrics([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "dhg/metrics")] HttpRequest request) =>
         Results.Bytes(metrics.Write(_meters), PrometheusMetrics.ContentType);
 
     /// <summary>GET /ws/status: sockets of this process.</summary>
     [Function("dhg_socket_status")]
+    [Answers(typeof(SocketStatusResponse))]
     public IResult SocketStatus([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "dhg/api/v1/ws/status")] HttpRequest request) =>
         JsonBody.Create(new SocketStatusResponse(sockets.Connections, sockets.Sessions), DataRegistryJson.Default.SocketStatusResponse);
 }

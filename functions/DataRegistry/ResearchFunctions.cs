@@ -15,6 +15,8 @@ public sealed class ResearchFunctions(ResearchStore store)
 
     /// <summary>GET /research/requests: newest first, in numbered pages.</summary>
     [Function("dhg_research_list")]
+    [Query("user_id?: string, status?: string, agent_type?: string, page?: integer(1..), page_size?: integer(1..100)")]
+    [Answers(typeof(ResearchListResponse))]
     public async Task<IResult> List(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -28,6 +30,12 @@ public sealed class ResearchFunctions(ResearchStore store)
 
     /// <summary>POST /research/requests: 201.</summary>
     [Function("dhg_research_create")]
+    [Body(
+        "user_id: string(..256), agent_type?: string(1..256), input_params: {topic: string, therapeutic_area: string, query_type: string, " +
+        "target_audience: string, date_range_from: string, date_range_to: string, specific_questions?: string[], minimum_evidence_level?: string, " +
+        "max_results?: integer, use_local_llm?: boolean, output_format?: string, due_date?: time, curriculum_start_date?: time, " +
+        "curriculum_end_date?: time, product_name?: string, product_quantity?: integer}")]
+    [Answers(typeof(ResearchRequest), 201)]
     public async Task<IResult> Create(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -39,6 +47,7 @@ public sealed class ResearchFunctions(ResearchStore store)
 
     /// <summary>GET /research/requests/{request_id}.</summary>
     [Function("dhg_research_get")]
+    [Answers(typeof(ResearchRequest))]
     public async Task<IResult> Get(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/{requestId}")] HttpRequest request,
         string requestId, CancellationToken cancellationToken) =>
@@ -48,6 +57,12 @@ public sealed class ResearchFunctions(ResearchStore store)
 
     /// <summary>PATCH /research/requests/{request_id}: what the agent reports; null clears.</summary>
     [Function("dhg_research_update")]
+    [Body(
+        "status?: pending|running|completed|failed, output_summary?: {gaps_identified?: integer, key_findings_count?: integer, " +
+        "citations_count?: integer, evidence_levels?: {*: integer}, output_format_used?: string}, processing_metadata?: {model_used?: string, " +
+        "total_tokens?: integer, total_cost?: number, processing_time_seconds?: number, pubmed_results_count?: integer, " +
+        "perplexity_results_count?: integer}, error_message?: string, completed_at?: time")]
+    [Answers(typeof(ResearchRequest))]
     public async Task<IResult> Update(
         [HttpTrigger(AuthorizationLevel.Anonymous, "patch", Route = Base + "/{requestId}")] HttpRequest request,
         string requestId, CancellationToken cancellationToken)
@@ -64,6 +79,7 @@ public sealed class ResearchFunctions(ResearchStore store)
 
     /// <summary>DELETE /research/requests/{request_id}: 204.</summary>
     [Function("dhg_research_delete")]
+    [Answers(204)]
     public async Task<IResult> Delete(
         [HttpTrigger(AuthorizationLevel.Anonymous, "delete", Route = Base + "/{requestId}")] HttpRequest request,
         string requestId, CancellationToken cancellationToken)

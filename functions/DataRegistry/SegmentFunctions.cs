@@ -12,6 +12,8 @@ public sealed class SegmentFunctions(MediaStore store)
 
     /// <summary>GET /segments: newest first.</summary>
     [Function("dhg_segments_list")]
+    [Query("skip?: integer(0..), limit?: integer(0..), cursor?: string(..1000)")]
+    [Answers(typeof(IReadOnlyList<Segment>))]
     public async Task<IResult> List(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -23,6 +25,10 @@ public sealed class SegmentFunctions(MediaStore store)
 
     /// <summary>POST /segments: 201. An index may come twice, as in the original.</summary>
     [Function("dhg_segments_create")]
+    [Body(
+        "transcript_id: uuid, segment_index: integer, start_time_seconds: number, end_time_seconds: number, text: string, confidence_score?: number, " +
+        "speaker_id?: string(..64), meta_data?: object")]
+    [Answers(typeof(Segment), 201)]
     public async Task<IResult> Create(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -37,6 +43,7 @@ public sealed class SegmentFunctions(MediaStore store)
 
     /// <summary>GET /segments/transcript/{transcript_id}: in their order; none where there is no such transcript.</summary>
     [Function("dhg_segments_by_transcript")]
+    [Answers(typeof(IReadOnlyList<Segment>))]
     public async Task<IResult> ListOfTranscript(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/transcript/{transcriptId}")] HttpRequest request,
         string transcriptId, CancellationToken cancellationToken) =>

@@ -12,6 +12,8 @@ public sealed class TranscriptFunctions(MediaStore store)
 
     /// <summary>GET /transcripts: newest first.</summary>
     [Function("dhg_transcripts_list")]
+    [Query("skip?: integer(0..), limit?: integer(0..), cursor?: string(..1000)")]
+    [Answers(typeof(IReadOnlyList<Transcript>))]
     public async Task<IResult> List(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -23,6 +25,10 @@ public sealed class TranscriptFunctions(MediaStore store)
 
     /// <summary>POST /transcripts: 201; completes the media file.</summary>
     [Function("dhg_transcripts_create")]
+    [Body(
+        "media_id: uuid, full_text: string, language?: string(..16), confidence_score?: number, model_name?: string(..64), " +
+        "model_version?: string(..32), processing_time_seconds: number, meta_data?: object")]
+    [Answers(typeof(Transcript), 201)]
     public async Task<IResult> Create(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -38,6 +44,7 @@ public sealed class TranscriptFunctions(MediaStore store)
 
     /// <summary>GET /transcripts/media/{media_id}: none where there is no such media.</summary>
     [Function("dhg_transcripts_by_media")]
+    [Answers(typeof(IReadOnlyList<Transcript>))]
     public async Task<IResult> ListOfMedia(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/media/{mediaId}")] HttpRequest request,
         string mediaId, CancellationToken cancellationToken) =>

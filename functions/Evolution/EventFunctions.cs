@@ -17,6 +17,8 @@ public sealed class EventFunctions(TrialStore trials, LiveUpdates updates, WebPu
     /// trial; who comes back after that gets 204, which ends a browser's attempts.
     /// </summary>
     [Function("evolution_trials_events")]
+    [Answers("text/event-stream")]
+    [Answers(204)]
     public async Task<IResult> Stream(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "evolution/evolution/{trialId}/events")] HttpRequest request, string trialId, CancellationToken cancellationToken)
     {
@@ -30,6 +32,7 @@ public sealed class EventFunctions(TrialStore trials, LiveUpdates updates, WebPu
 
     /// <summary>GET /evolution/live: the WebSocket to connect to, of Web PubSub where that is configured.</summary>
     [Function("evolution_live")]
+    [Answers(typeof(LiveResponse))]
     public async Task<IResult> Find(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "evolution/evolution/live")] HttpRequest request, CancellationToken cancellationToken)
     {

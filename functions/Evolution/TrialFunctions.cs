@@ -15,6 +15,10 @@ public sealed class TrialFunctions(TrialService service, TrialStore trials, Tria
 
     /// <summary>POST /evolution/start. Ranges of the original; <c>parameters.seed</c> and <c>parameters.selection_method</c> are ours.</summary>
     [Function("evolution_trials_start")]
+    [Body(
+        "repository?: string(1..100), generations?: integer(1..100), population_size?: integer(5..100), mutation_rate?: number(0..1), crossover_rate?: number(0..1), " +
+        "fitness_threshold?: number(0..1), max_runtime_minutes?: integer(1..120), parameters?: object")]
+    [Answers(typeof(TrialResponse))]
     public async Task<IResult> Start(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base + "/start")] HttpRequest request, [DurableClient] DurableTaskClient client, CancellationToken cancellationToken)
     {
@@ -28,12 +32,14 @@ public sealed class TrialFunctions(TrialService service, TrialStore trials, Tria
 
     /// <summary>GET /evolution/{trial_id}/status.</summary>
     [Function("evolution_trials_status")]
+    [Answers(typeof(TrialResponse))]
     public async Task<IResult> Status(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/{trialId}/status")] HttpRequest request, string trialId, CancellationToken cancellationToken) =>
         JsonBody.Create(await service.GetAsync(trialId, cancellationToken), EvolutionJson.Default.TrialResponse);
 
     /// <summary>POST /evolution/{trial_id}/cancel.</summary>
     [Function("evolution_trials_cancel")]
+    [Answers(typeof(TrialActionResponse))]
     public async Task<IResult> Cancel(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base + "/{trialId}/cancel")] HttpRequest request, string trialId, [DurableClient] DurableTaskClient client,
         CancellationToken cancellationToken)
@@ -45,6 +51,8 @@ public sealed class TrialFunctions(TrialService service, TrialStore trials, Tria
 
     /// <summary>GET /evolution/trials.</summary>
     [Function("evolution_trials_list")]
+    [Query("repository?: string(..100), status?: pending|initializing|running|paused|completed|failed|cancelled, limit?: integer(1..1000), offset?: integer(0..)")]
+    [Answers(typeof(TrialListResponse))]
     public async Task<IResult> List(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/trials")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -58,23 +66,29 @@ public sealed class TrialFunctions(TrialService service, TrialStore trials, Tria
 
     /// <summary>GET /trials of DEAN's client: the same list.</summary>
     [Function("evolution_trials_list_short")]
+    [Query("repository?: string(..100), status?: pending|initializing|running|paused|completed|failed|cancelled, limit?: integer(1..1000), offset?: integer(0..)")]
+    [Answers(typeof(TrialListResponse))]
     public Task<IResult> ListShort(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "evolution/trials")] HttpRequest request, CancellationToken cancellationToken) =>
         List(request, cancellationToken);
 
     /// <summary>GET /evolution/status of DEAN's client: of <c>trial_id</c>, or of the newest trial that is not over.</summary>
     [Function("evolution_status")]
+    [Query("trial_id?: string")]
+    [Answers(typeof(TrialProgressResponse))]
     public async Task<IResult> Progress(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/status")] HttpRequest request, CancellationToken cancellationToken)
     {
         var id = request.Query["trial_id"].ToString() is { Length: > 0 } given ? given : null;
-        if (await trials.FindProgressAsync(id, cancellationToken) is { } progress)
-            return JsonBody.Create(progress, EvolutionJson.Default.TrialProgressResponse);
-        return id is null ? JsonBody.Create(new NoTrialResponse("no_active_trial"), EvolutionJson.Default.NoTrialResponse) : throw EvolutionErrors.TrialNotFound();
+        var progress = await trials.FindProgressAsync(id, cancellationToken)
+            ?? (id is null ? new TrialProgressResponse(null, "no_active_trial") : throw EvolutionErrors.TrialNotFound());
+        return JsonBody.Create(progress, EvolutionJson.Default.TrialProgressResponse);
     }
 
     /// <summary>POST /evolution/stop of DEAN's client: cancels.</summary>
     [Function("evolution_stop")]
+    [Body("trial_id: string(1..100)")]
+    [Answers(typeof(TrialActionResponse))]
     public async Task<IResult> Stop(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base + "/stop")] HttpRequest request, [DurableClient] DurableTaskClient client, CancellationToken cancellationToken)
     {
@@ -86,6 +100,8 @@ public sealed class TrialFunctions(TrialService service, TrialStore trials, Tria
 
     /// <summary>POST /evolution/pause of DEAN's client.</summary>
     [Function("evolution_pause")]
+    [Body("trial_id: string(1..100)")]
+    [Answers(typeof(TrialActionResponse))]
     public async Task<IResult> Pause([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base + "/pause")] HttpRequest request, CancellationToken cancellationToken)
     {
         var id = await ReadIdAsync(request, cancellationToken);
@@ -95,6 +111,8 @@ public sealed class TrialFunctions(TrialService service, TrialStore trials, Tria
 
     /// <summary>POST /evolution/resume of DEAN's client.</summary>
     [Function("evolution_resume")]
+    [Body("trial_id: string(1..100)")]
+    [Answers(typeof(TrialActionResponse))]
     public async Task<IResult> Resume(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base + "/resume")] HttpRequest request, [DurableClient] DurableTaskClient client, CancellationToken cancellationToken)
     {

@@ -78,14 +78,14 @@ public sealed class SecretCache(TimeProvider time)
 }
 
 /// <summary>
-/// DHG, IndexAgent and Evolution: open as their contracts are, unless <c>InternalApiKey</c> is set; then it must come in <c>X-API-Key</c>.
+/// DHG, IndexAgent, Evolution and the app's own metrics: open as their contracts are, unless <c>InternalApiKey</c> is set; then it must come in <c>X-API-Key</c>.
 /// </summary>
 public sealed class InternalKeyAuthenticator(IConfiguration configuration) : IAuthenticator
 {
     private readonly byte[]? _hash = configuration["InternalApiKey"] is { Length: > 0 } key ? SHA256.HashData(Encoding.UTF8.GetBytes(key)) : null;
 
     /// <inheritdoc/>
-    public IReadOnlyList<Family> Families { get; } = [Family.Dhg, Family.IndexAgent, Family.Evolution];
+    public IReadOnlyList<Family> Families { get; } = [Family.Dhg, Family.IndexAgent, Family.Evolution, Family.Platform];
 
     /// <inheritdoc/>
     public ValueTask<Caller?> FindAsync(HttpRequest request, CancellationToken cancellationToken)

@@ -6,7 +6,8 @@ using FunctionsRegistry.Postgres;
 namespace FunctionsRegistry.Functions.Http;
 
 /// <summary>The outermost middleware: gives the request its id, runs the function's result, and turns any failure into its family's body.</summary>
-public sealed partial class ErrorBoundaryMiddleware(IConfiguration configuration, TimeProvider time, ILogger<ErrorBoundaryMiddleware> logger) : IFunctionsWorkerMiddleware
+public sealed partial class ErrorBoundaryMiddleware(
+    IConfiguration configuration, HttpMetrics metrics, TimeProvider time, ILogger<ErrorBoundaryMiddleware> logger) : IFunctionsWorkerMiddleware
 {
     private const string RequestIdHeader = "X-Request-Id";
 
@@ -21,6 +22,10 @@ public sealed partial class ErrorBoundaryMiddleware(IConfiguration configuration
             return;
         }
 
+        // Null, or of no interest, unless traces are exported.
+        if (Activity.Current is { IsAllDataRequested: true } trace)
+            trace.SetTag("http.route", rules.Route).DisplayName = $"{http.Request.Method} {rules.Route}";
+        var begin = metrics.Begin();
         var requestId = ReadRequestId(http.Request);
         var family = Families.OfPath(http.Request.Path) ?? rules.Family;
         http.Items[typeof(RequestState)] = new RequestState(rules, family, requestId);
@@ -40,6 +45,10 @@ public sealed partial class ErrorBoundaryMiddleware(IConfiguration configuration
         catch (Exception exception)
         {
             await WriteErrorAsync(http, rules, family, requestId, exception);
+        }
+        finally
+        {
+            metrics.End(begin, http.Request.Method, rules.Route, http.Response.StatusCode);
         }
     }
 

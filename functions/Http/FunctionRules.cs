@@ -52,7 +52,9 @@ public sealed class BodyLimitAttribute(int megabytes) : Attribute
 }
 
 /// <summary>What the middleware must know of a function, read once from its attributes.</summary>
-public sealed record FunctionRules(Family Family, bool IsHttp, bool IsPublic, bool IsUnlimited, RateLimitPolicy? ExtraLimit, BodyLimitAttribute? BodyLimit)
+/// <param name="Route">As it is declared, with a slash at its beginning; empty for other triggers.</param>
+public sealed record FunctionRules(
+    Family Family, string Route, bool IsHttp, bool IsPublic, bool IsUnlimited, RateLimitPolicy? ExtraLimit, BodyLimitAttribute? BodyLimit)
 {
     /// <summary>Whether bodies of any length are streamed through.</summary>
     public bool HasUnlimitedBody => BodyLimit is { IsNone: true };
@@ -73,6 +75,9 @@ public sealed record FunctionRules(Family Family, bool IsHttp, bool IsPublic, bo
         var method = type.GetMethods().Single(method => method.GetCustomAttribute<FunctionAttribute>()?.Name == context.FunctionDefinition.Name);
         return new FunctionRules(
             type.GetCustomAttribute<ContractAttribute>()?.Family ?? Family.Platform,
+            method.GetParameters().Select(parameter => parameter.GetCustomAttribute<HttpTriggerAttribute>()?.Route).FirstOrDefault(route => route is not null) is { } route
+                ? "/" + route
+                : "",
             context.FunctionDefinition.InputBindings.Values.Any(binding => binding.Type == "httpTrigger"),
             method.IsDefined(typeof(PublicAttribute)),
             method.IsDefined(typeof(UnlimitedAttribute)),

@@ -4,7 +4,7 @@ using FunctionsRegistry.RateLimits;
 namespace FunctionsRegistry.Functions.Http;
 
 /// <summary>Counts the request against its contract's limit, and against the function's own, and writes the quota into the headers.</summary>
-public sealed class RateLimitMiddleware(RateLimiter limiter, ClientAddress clientAddress, TimeProvider time) : IFunctionsWorkerMiddleware
+public sealed class RateLimitMiddleware(RateLimiter limiter, ClientAddress clientAddress, HttpMetrics metrics, TimeProvider time) : IFunctionsWorkerMiddleware
 {
     /// <inheritdoc/>
     public async Task Invoke(FunctionContext context, FunctionExecutionDelegate next)
@@ -39,6 +39,7 @@ public sealed class RateLimitMiddleware(RateLimiter limiter, ClientAddress clien
     {
         if (taken is not { } decision)
             return;
+        metrics.CountLimit(decision.Limit.Name, decision.Accepted);
         var headers = http.Response.Headers;
         var resetSeconds = (long)Math.Ceiling(decision.ResetAfter.TotalSeconds);
         headers["X-RateLimit-Limit"] = decision.Limit.Count.ToString();

@@ -12,6 +12,8 @@ public sealed class AgentFunctions(SearchAgentService service, SearchAgentStore 
 
     /// <summary>GET /agents.</summary>
     [Function("indexagent_agents_list")]
+    [Query("limit?: integer(1..1000), offset?: integer(0..)")]
+    [Answers(typeof(AgentListResponse))]
     public async Task<IResult> List(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -22,6 +24,8 @@ public sealed class AgentFunctions(SearchAgentService service, SearchAgentStore 
 
     /// <summary>POST /agents.</summary>
     [Function("indexagent_agents_create")]
+    [Body("name: string(1..200), language?: string(1..100), capabilities?: string[], parameters?: object")]
+    [Answers(typeof(AgentResponse))]
     public async Task<IResult> Create(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -35,6 +39,7 @@ public sealed class AgentFunctions(SearchAgentService service, SearchAgentStore 
 
     /// <summary>GET /agents/{agent_id}.</summary>
     [Function("indexagent_agents_get")]
+    [Answers(typeof(AgentResponse))]
     public async Task<IResult> Get(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/{agentId}")] HttpRequest request, string agentId, CancellationToken cancellationToken)
     {
@@ -44,6 +49,8 @@ public sealed class AgentFunctions(SearchAgentService service, SearchAgentStore 
 
     /// <summary>PATCH /agents/{agent_id}: members that are sent are changed, parameters one by one.</summary>
     [Function("indexagent_agents_update")]
+    [Body("name?: string(1..200), language?: string(1..100), capabilities?: string[], parameters?: object, status?: active|retired")]
+    [Answers(typeof(AgentResponse))]
     public async Task<IResult> Update(
         [HttpTrigger(AuthorizationLevel.Anonymous, "patch", Route = Base + "/{agentId}")] HttpRequest request, string agentId, CancellationToken cancellationToken)
     {
@@ -57,6 +64,7 @@ public sealed class AgentFunctions(SearchAgentService service, SearchAgentStore 
 
     /// <summary>DELETE /agents/{agent_id}.</summary>
     [Function("indexagent_agents_delete")]
+    [Answers(typeof(AgentDeletedResponse))]
     public async Task<IResult> Delete(
         [HttpTrigger(AuthorizationLevel.Anonymous, "delete", Route = Base + "/{agentId}")] HttpRequest request, string agentId, CancellationToken cancellationToken)
     {
@@ -67,6 +75,7 @@ public sealed class AgentFunctions(SearchAgentService service, SearchAgentStore 
 
     /// <summary>GET /agents/{agent_id}/lineage.</summary>
     [Function("indexagent_agents_lineage")]
+    [Answers(typeof(LineageResponse))]
     public async Task<IResult> Lineage(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/{agentId}/lineage")] HttpRequest request, string agentId, CancellationToken cancellationToken) =>
         JsonBody.Create(await service.GetLineageAsync(agentId, cancellationToken), IndexAgentJson.Default.LineageResponse);

@@ -10,6 +10,10 @@ public sealed class PatternFunctions(PatternService patterns, TimeProvider time)
 {
     /// <summary>GET /patterns; <c>type</c> and <c>min_effectiveness</c> are what DEAN's client sends for pattern_type and min_confidence.</summary>
     [Function("indexagent_patterns_list")]
+    [Query(
+        "pattern_type?: string(..100), type?: string(..100), min_confidence?: number(0..1), min_effectiveness?: number(0..1), " +
+        "limit?: integer(1..1000), offset?: integer(0..)")]
+    [Answers(typeof(PatternListResponse))]
     public async Task<IResult> List(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "indexagent/patterns")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -25,12 +29,16 @@ public sealed class PatternFunctions(PatternService patterns, TimeProvider time)
 
     /// <summary>POST /patterns/apply: <c>pattern_id</c>, and <c>agent_ids</c> or <c>agent_id</c>; without them all active agents.</summary>
     [Function("indexagent_patterns_apply")]
+    [Body("pattern_id: string(1..100), agent_ids?: string[], agent_id?: string(1..100)")]
+    [Answers(typeof(PatternAppliedResponse))]
     public async Task<IResult> Apply(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "indexagent/patterns/apply")] HttpRequest request, CancellationToken cancellationToken)
     {
         var fields = await RequestBody.ReadFieldsAsync(request, cancellationToken);
         var id = fields.Text("pattern_id", 1, 100);
-        IReadOnlyList<string>? agents = fields.Has("agent_ids") ? fields.Texts("agent_ids", 1000, 100) : fields.OptionalText("agent_id", 1, 100) is { } one ? [one] : null;
+        IReadOnlyList<string>? agents = fields.Has("agent_ids") ? fields.Texts("agent_ids", 1000, 100) : null;
+        if (fields.OptionalText("agent_id", 1, 100) is { } one)
+            agents ??= [one];
         fields.ThrowIfFaulty();
         var affected = await patterns.ApplyAsync(id, agents, cancellationToken);
         return JsonBody.Create(new PatternAppliedResponse("applied", id, affected, time.GetUtcNow()), IndexAgentJson.Default.PatternAppliedResponse);

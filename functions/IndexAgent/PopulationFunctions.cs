@@ -13,6 +13,10 @@ public sealed class PopulationFunctions(PopulationService populations, SearchAge
 
     /// <summary>POST /evolution/population; <c>seed</c> and <c>repository</c> are ours.</summary>
     [Function("indexagent_population_create")]
+    [Body(
+        "size?: integer(1..1000), mutation_rate?: number(0..1), crossover_rate?: number(0..1), selection_method?: tournament|roulette|rank, " +
+        "seed?: integer, repository?: string(1..100)")]
+    [Answers(typeof(PopulationResponse))]
     public async Task<IResult> Create(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "indexagent/evolution/population")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -28,6 +32,9 @@ public sealed class PopulationFunctions(PopulationService populations, SearchAge
 
     /// <summary>POST /evolution/generation; the population's id in the body (spec) or in the query (the original).</summary>
     [Function("indexagent_generation_create")]
+    [Query("population_id?: string")]
+    [Body("population_id: string(1..100)", IsOptional = true)]
+    [Answers(typeof(GenerationResponse))]
     public async Task<IResult> Evolve(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "indexagent/evolution/generation")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -43,18 +50,21 @@ public sealed class PopulationFunctions(PopulationService populations, SearchAge
 
     /// <summary>GET /evolution/metrics. Filters that DEAN's client sends (population_id, start_time, end_time) are ignored, as the original does.</summary>
     [Function("indexagent_evolution_metrics")]
+    [Answers(typeof(MetricsResponse))]
     public async Task<IResult> Metrics(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "indexagent/evolution/metrics")] HttpRequest request, CancellationToken cancellationToken) =>
         JsonBody.Create(await agents.GetMetricsAsync(cancellationToken), IndexAgentJson.Default.MetricsResponse);
 
     /// <summary>GET /metrics: the inner counters alone.</summary>
     [Function("indexagent_metrics")]
+    [Answers(typeof(CounterMetrics))]
     public async Task<IResult> Counters(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "indexagent/metrics")] HttpRequest request, CancellationToken cancellationToken) =>
         JsonBody.Create((await agents.GetMetricsAsync(cancellationToken)).Metrics, IndexAgentJson.Default.CounterMetrics);
 
     /// <summary>GET /health. The service's name is asserted by DEAN's own tests.</summary>
     [Function("indexagent_health"), Unlimited, Public]
+    [Answers(typeof(ServiceHealth))]
     public IResult Health([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "indexagent/health")] HttpRequest request) =>
         JsonBody.Create(
             new ServiceHealth("healthy", "indexagent-stub", time.GetUtcNow(), (long)TimeProvider.System.GetElapsedTime(s_startedAt).TotalSeconds), IndexAgentJson.Default.ServiceHealth);

@@ -12,6 +12,9 @@ public sealed class RepositoryFunctions(IndexService index, RepositoryStore repo
 
     /// <summary>PUT /repositories/{name}: a .tar.gz, or JSON <c>{"url": "https://..."}</c>. Answers 202; searches see the old index until the new one is whole.</summary>
     [Function("indexagent_repositories_put"), BodyLimit(256, Setting = "IndexAgent:MaxArchiveMegabytes")]
+    [Body("url: string(1..2000)")]
+    [Body("binary", ContentType = "application/gzip")]
+    [Answers(typeof(RepositoryResponse), 202)]
     public async Task<IResult> Put(
         [HttpTrigger(AuthorizationLevel.Anonymous, "put", Route = Base + "/{name}")] HttpRequest request,
         string name, [DurableClient] DurableTaskClient client, CancellationToken cancellationToken)
@@ -36,6 +39,8 @@ public sealed class RepositoryFunctions(IndexService index, RepositoryStore repo
 
     /// <summary>GET /repositories.</summary>
     [Function("indexagent_repositories_list")]
+    [Query("limit?: integer(1..1000), offset?: integer(0..)")]
+    [Answers(typeof(RepositoryListResponse))]
     public async Task<IResult> List(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -46,6 +51,7 @@ public sealed class RepositoryFunctions(IndexService index, RepositoryStore repo
 
     /// <summary>GET /repositories/{name}.</summary>
     [Function("indexagent_repositories_get")]
+    [Answers(typeof(RepositoryResponse))]
     public async Task<IResult> Get(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/{name}")] HttpRequest request, string name, CancellationToken cancellationToken)
     {
@@ -55,6 +61,7 @@ public sealed class RepositoryFunctions(IndexService index, RepositoryStore repo
 
     /// <summary>DELETE /repositories/{name}: its index and its archives.</summary>
     [Function("indexagent_repositories_delete")]
+    [Answers(typeof(RepositoryDeletedResponse))]
     public async Task<IResult> Delete(
         [HttpTrigger(AuthorizationLevel.Anonymous, "delete", Route = Base + "/{name}")] HttpRequest request, string name, CancellationToken cancellationToken)
     {

@@ -10,6 +10,10 @@ public sealed class SearchFunctions(SearchService search, SearchAgentStore agent
 {
     /// <summary>POST /search.</summary>
     [Function("indexagent_search")]
+    [Body(
+        "query: string(..10000), repositories?: string[], limit?: integer, filters?: {language?: string(..100), min_score?: number(0..1)}, " +
+        "file_types?: string[], explain?: boolean")]
+    [Answers(typeof(SearchResponse))]
     public async Task<IResult> Search(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "indexagent/search")] HttpRequest request, CancellationToken cancellationToken) =>
         JsonBody.Create(
@@ -17,6 +21,10 @@ public sealed class SearchFunctions(SearchService search, SearchAgentStore agent
 
     /// <summary>POST /agents/{agent_id}/search, our addition: ranked with the agent's genome.</summary>
     [Function("indexagent_agents_search")]
+    [Body(
+        "query: string(..10000), repositories?: string[], limit?: integer, filters?: {language?: string(..100), min_score?: number(0..1)}, " +
+        "file_types?: string[], explain?: boolean")]
+    [Answers(typeof(SearchResponse))]
     public async Task<IResult> SearchAsAgent(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "indexagent/agents/{agentId}/search")] HttpRequest request,
         string agentId, CancellationToken cancellationToken)
@@ -28,12 +36,15 @@ public sealed class SearchFunctions(SearchService search, SearchAgentStore agent
 
     /// <summary>GET /search/index/status.</summary>
     [Function("indexagent_search_index_status")]
+    [Answers(typeof(IndexStatusResponse))]
     public async Task<IResult> Status(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "indexagent/search/index/status")] HttpRequest request, CancellationToken cancellationToken) =>
         JsonBody.Create(await search.GetStatusAsync(cancellationToken), IndexAgentJson.Default.IndexStatusResponse);
 
     /// <summary>POST /search/index/trigger: indexes the named repositories anew from their archives, or all of them.</summary>
     [Function("indexagent_search_index_trigger")]
+    [Body("repositories?: string[], repository?: string(1..100)", IsOptional = true)]
+    [Answers(typeof(IndexTriggerResponse))]
     public async Task<IResult> Trigger(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "indexagent/search/index/trigger")] HttpRequest request,
         [DurableClient] DurableTaskClient client, CancellationToken cancellationToken)

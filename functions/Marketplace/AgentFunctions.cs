@@ -10,6 +10,8 @@ public sealed class AgentFunctions(AgentStore agents, AgentListStore lists, Agen
 {
     /// <summary>GET /agents: paged by number, or from a cursor.</summary>
     [Function("agents_list"), Public]
+    [Query("q?: string(..1000), sort?: downloads|stars|newest|relevance, category?: string(..50), page?: integer(1..), limit?: integer, cursor?: string(..200)")]
+    [Answers(typeof(AgentListResponse))]
     public async Task<IResult> List(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "agentx/api/v1/agents")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -25,6 +27,7 @@ public sealed class AgentFunctions(AgentStore agents, AgentListStore lists, Agen
 
     /// <summary>GET /agents/:scope/:name.</summary>
     [Function("agents_detail"), Public]
+    [Answers(typeof(AgentDetail))]
     public async Task<IResult> Detail(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "agentx/api/v1/agents/{scope}/{name}")] HttpRequest request,
         string scope, string name, CancellationToken cancellationToken) =>
@@ -34,6 +37,8 @@ public sealed class AgentFunctions(AgentStore agents, AgentListStore lists, Agen
 
     /// <summary>GET /agents/:scope/:name/versions, newest first; page and limit, our addition, for agents of more than 1,000 versions.</summary>
     [Function("agents_versions"), Public]
+    [Query("page?: integer(1..), limit?: integer")]
+    [Answers(typeof(VersionListResponse))]
     public async Task<IResult> Versions(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "agentx/api/v1/agents/{scope}/{name}/versions")] HttpRequest request,
         string scope, string name, CancellationToken cancellationToken)
@@ -46,6 +51,7 @@ public sealed class AgentFunctions(AgentStore agents, AgentListStore lists, Agen
 
     /// <summary>GET /agents/:scope/:name/download/:version: a download URL; each answer counts as one download.</summary>
     [Function("agents_download"), Public]
+    [Answers(typeof(DownloadResponse))]
     public async Task<IResult> Download(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "agentx/api/v1/agents/{scope}/{name}/download/{version}")] HttpRequest request,
         string scope, string name, string version, CancellationToken cancellationToken) =>

@@ -13,6 +13,8 @@ public sealed class AuthFunctions(AccountService accounts, SecretCache cache)
 {
     /// <summary>POST /auth/github.</summary>
     [Function("auth_github"), Public]
+    [Body(typeof(SignInRequest))]
+    [Answers(typeof(SignInResponse))]
     public async Task<IResult> StartSignIn(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "agentx/api/v1/auth/github")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -23,6 +25,8 @@ public sealed class AuthFunctions(AccountService accounts, SecretCache cache)
 
     /// <summary>GET /auth/callback.</summary>
     [Function("auth_callback"), Public]
+    [Query("code?: string, state?: string")]
+    [Answers(typeof(CallbackResponse))]
     public async Task<IResult> FinishSignIn(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "agentx/api/v1/auth/callback")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -33,6 +37,7 @@ public sealed class AuthFunctions(AccountService accounts, SecretCache cache)
 
     /// <summary>The development sign-in page, our addition: exists in the local runtime only, for work without GitHub.</summary>
     [Function("auth_development"), Public]
+    [Undescribed]
     public async Task<IResult> DevelopmentSignIn(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "post", Route = "agentx/api/v1/auth/development")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -48,6 +53,7 @@ public sealed class AuthFunctions(AccountService accounts, SecretCache cache)
 
     /// <summary>DELETE /auth/token, our addition: revokes the token that signs the request.</summary>
     [Function("auth_token_revoke")]
+    [Answers(204)]
     public async Task<IResult> RevokeToken(
         [HttpTrigger(AuthorizationLevel.Anonymous, "delete", Route = "agentx/api/v1/auth/token")] HttpRequest request, CancellationToken cancellationToken)
     {

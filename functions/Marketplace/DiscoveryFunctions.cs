@@ -10,6 +10,8 @@ public sealed class DiscoveryFunctions(AgentSearchService search, AgentListStore
 {
     /// <summary>GET /search: relevance unless a sort is asked for.</summary>
     [Function("discovery_search"), Public]
+    [Query("q: string(1..1000), sort?: downloads|stars|newest|relevance, category?: string(..50), page?: integer(1..), limit?: integer, cursor?: string(..200)")]
+    [Answers(typeof(AgentListResponse))]
     public Task<IResult> Search(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "agentx/api/v1/search")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -21,6 +23,8 @@ public sealed class DiscoveryFunctions(AgentSearchService search, AgentListStore
 
     /// <summary>GET /trending.</summary>
     [Function("discovery_trending"), Public]
+    [Query("period?: day|week|month, limit?: integer")]
+    [Answers(typeof(AgentListResponse))]
     public async Task<IResult> Trending(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "agentx/api/v1/trending")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -38,6 +42,7 @@ public sealed class DiscoveryFunctions(AgentSearchService search, AgentListStore
 
     /// <summary>GET /categories: all ten, the fullest first.</summary>
     [Function("discovery_categories"), Public]
+    [Answers(typeof(CategoryListResponse))]
     public async Task<IResult> ListCategories(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "agentx/api/v1/categories")] HttpRequest request, CancellationToken cancellationToken)
     {

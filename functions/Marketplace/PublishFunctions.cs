@@ -11,18 +11,23 @@ public sealed class PublishFunctions(AgentService service)
 {
     /// <summary>PUT /agents: scope and name are the manifest's. What the real client sends since 0.1.1.</summary>
     [Function("agents_publish"), RateLimit(RateLimitPolicy.AgentxPublish), BodyLimit(50, Setting = "Marketplace:MaxTarballMegabytes")]
+    [Body("tarball: binary, agent_yaml: string, readme: string, sha256?: string", ContentType = "multipart/form-data")]
+    [Answers(typeof(PublishResponse))]
     public Task<IResult> Publish(
         [HttpTrigger(AuthorizationLevel.Anonymous, "put", Route = "agentx/api/v1/agents")] HttpRequest request, CancellationToken cancellationToken) =>
         ReadAndPublishAsync(request, null, null, cancellationToken);
 
     /// <summary>PUT /agents/:scope/:name: the contract's route; the path must be the manifest's.</summary>
     [Function("agents_publish_named"), RateLimit(RateLimitPolicy.AgentxPublish), BodyLimit(50, Setting = "Marketplace:MaxTarballMegabytes")]
+    [Body("tarball: binary, agent_yaml: string, readme: string, sha256?: string", ContentType = "multipart/form-data")]
+    [Answers(typeof(PublishResponse))]
     public Task<IResult> PublishNamed(
         [HttpTrigger(AuthorizationLevel.Anonymous, "put", Route = "agentx/api/v1/agents/{scope}/{name}")] HttpRequest request,
         string scope, string name, CancellationToken cancellationToken) => ReadAndPublishAsync(request, scope, name, cancellationToken);
 
     /// <summary>DELETE /agents/:scope/:name/:version.</summary>
     [Function("agents_unpublish")]
+    [Answers(typeof(MessageResponse))]
     public async Task<IResult> Unpublish(
         [HttpTrigger(AuthorizationLevel.Anonymous, "delete", Route = "agentx/api/v1/agents/{scope}/{name}/{version}")] HttpRequest request,
         string scope, string name, string version, CancellationToken cancellationToken)

@@ -10,6 +10,8 @@ public sealed class TelemetryFunctions(TelemetryService telemetry)
 {
     /// <summary>POST /telemetry: the spec's body, or the real client's.</summary>
     [Function("telemetry_submit"), Public]
+    [Body(typeof(TelemetryRequest))]
+    [Answers(typeof(TelemetryResponse))]
     public async Task<IResult> SubmitTelemetry(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "agentx/api/v1/telemetry")] HttpRequest request, CancellationToken cancellationToken)
     {

@@ -10,6 +10,7 @@ public sealed class UserFunctions(AgentListStore lists, UserStore users)
 {
     /// <summary>GET /users/:username.</summary>
     [Function("users_get"), Public]
+    [Answers(typeof(UserProfile))]
     public async Task<IResult> GetUser(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "agentx/api/v1/users/{username}")] HttpRequest request,
         string username, CancellationToken cancellationToken)
@@ -20,6 +21,8 @@ public sealed class UserFunctions(AgentListStore lists, UserStore users)
 
     /// <summary>GET /users/:username/agents.</summary>
     [Function("users_agents"), Public]
+    [Query("page?: integer(1..), limit?: integer")]
+    [Answers(typeof(AgentListResponse))]
     public async Task<IResult> ListUserAgents(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "agentx/api/v1/users/{username}/agents")] HttpRequest request,
         string username, CancellationToken cancellationToken)

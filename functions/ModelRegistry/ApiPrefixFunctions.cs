@@ -9,6 +9,7 @@ public sealed class ApiPrefixFunctions
 {
     /// <summary>307 to the path without /api. Sorts after every function that has a route below /hokusai/api.</summary>
     [Function("zy_hokusai_api"), Public, Unlimited, BodyLimit(0)]
+    [Undescribed]
 #pragma warning disable CA1822 // Both runtimes make an instance and call its method.
     public IResult Redirect(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "post", "put", "patch", "delete", Route = "hokusai/api/{*path}")] HttpRequest request)

@@ -22,17 +22,22 @@ public sealed class HealthFunctions(HokusaiHealth health, MlflowServerOptions se
 
     /// <summary>GET /health?detailed: always 200.</summary>
     [Function("hokusai_health"), Public, Unlimited]
+    [Query("detailed?: boolean")]
+    [Answers(typeof(JsonObject))]
     public async Task<IResult> Overall(
-        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "hokusai/health")] HttpRequest request, CancellationToken cancellationToken)
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "hokusai/health")] HttpRequest request, [DurableClient] DurableTaskClient queue,
+        CancellationToken cancellationToken)
     {
         var query = FieldReader.OfQuery(request);
         var detailed = query.OptionalBoolean("detailed") ?? false;
         query.ThrowIfFaulty();
-        return Answer(request, await health.GetOverallAsync(detailed, cancellationToken));
+        return Answer(request, await health.GetOverallAsync(detailed, queue, cancellationToken));
     }
 
     /// <summary>GET /ready: 503 only when no traffic can be served.</summary>
     [Function("hokusai_health_ready"), Public, Unlimited]
+    [Answers(typeof(JsonObject))]
+    [Answers(typeof(JsonObject), 503)]
     public async Task<IResult> Ready(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "hokusai/ready")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -42,11 +47,13 @@ public sealed class HealthFunctions(HokusaiHealth health, MlflowServerOptions se
 
     /// <summary>GET /live.</summary>
     [Function("hokusai_health_live"), Public, Unlimited]
+    [Answers(typeof(JsonObject))]
     public IResult Live([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "hokusai/live")] HttpRequest request) =>
         Answer(request, health.GetLiveness());
 
     /// <summary>GET /version.</summary>
     [Function("hokusai_health_version"), Public, Unlimited]
+    [Answers(typeof(JsonObject))]
 #pragma warning disable CA1822 // Both runtimes make an instance and call its method.
     public IResult Version([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "hokusai/version")] HttpRequest request) =>
 #pragma warning restore CA1822
@@ -54,12 +61,15 @@ public sealed class HealthFunctions(HokusaiHealth health, MlflowServerOptions se
 
     /// <summary>GET /metrics.</summary>
     [Function("hokusai_health_metrics"), Public, Unlimited]
+    [Answers("text/plain")]
     public async Task<IResult> Metrics(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "hokusai/metrics")] HttpRequest request, CancellationToken cancellationToken) =>
         Results.Text(await health.GetMetricsAsync(cancellationToken), "text/plain; version=0.0.4; charset=utf-8", Encoding.UTF8);
 
     /// <summary>GET /health/mlflow: 503 while the breaker is open.</summary>
     [Function("hokusai_health_mlflow"), Public, Unlimited]
+    [Answers(typeof(JsonObject))]
+    [Answers(typeof(JsonObject), 503)]
     public async Task<IResult> Mlflow(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "hokusai/health/mlflow")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -76,6 +86,7 @@ public sealed class HealthFunctions(HokusaiHealth health, MlflowServerOptions se
 
     /// <summary>POST /health/mlflow/reset: public as in the contract; it counts against the default limit.</summary>
     [Function("hokusai_health_mlflow_reset"), Public]
+    [Answers(typeof(JsonObject))]
     public async Task<IResult> Reset(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "hokusai/health/mlflow/reset")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -90,24 +101,29 @@ public sealed class HealthFunctions(HokusaiHealth health, MlflowServerOptions se
 
     /// <summary>GET /health/status.</summary>
     [Function("hokusai_health_status"), Public, Unlimited]
+    [Answers(typeof(JsonObject))]
     public async Task<IResult> Status(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "hokusai/health/status")] HttpRequest request, CancellationToken cancellationToken) =>
         Answer(request, await health.GetStatusAsync(cancellationToken));
 
     /// <summary>GET /mlflow/health/mlflow: unhealthy is still 200. Sorts before mlflow_rest, which has the rest of the prefix.</summary>
     [Function("hokusai_health_proxy"), Public, Unlimited]
+    [Answers(typeof(JsonObject))]
     public async Task<IResult> Proxy(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "hokusai/mlflow/health/mlflow")] HttpRequest request, CancellationToken cancellationToken) =>
         Answer(request, (await ReportAsync(cancellationToken)).Body);
 
     /// <summary>GET /mlflow/health/mlflow/detailed.</summary>
     [Function("hokusai_health_proxy_detailed"), Public, Unlimited]
+    [Answers(typeof(JsonObject))]
     public async Task<IResult> ProxyDetailed(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "hokusai/mlflow/health/mlflow/detailed")] HttpRequest request, CancellationToken cancellationToken) =>
         Answer(request, await TestAsync(cancellationToken));
 
     /// <summary>GET /api/health/mlflow: unhealthy is 503.</summary>
     [Function("hokusai_health_api_mlflow"), Public, Unlimited]
+    [Answers(typeof(JsonObject))]
+    [Answers(typeof(JsonObject), 503)]
     public async Task<IResult> ApiMlflow(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "hokusai/api/health/mlflow")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -117,12 +133,14 @@ public sealed class HealthFunctions(HokusaiHealth health, MlflowServerOptions se
 
     /// <summary>GET /api/health/mlflow/detailed.</summary>
     [Function("hokusai_health_api_mlflow_detailed"), Public, Unlimited]
+    [Answers(typeof(JsonObject))]
     public async Task<IResult> ApiMlflowDetailed(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "hokusai/api/health/mlflow/detailed")] HttpRequest request, CancellationToken cancellationToken) =>
         Answer(request, await TestAsync(cancellationToken));
 
     /// <summary>GET /api/health/mlflow/connectivity: always 200.</summary>
     [Function("hokusai_health_api_mlflow_connectivity"), Public, Unlimited]
+    [Answers(typeof(JsonObject))]
     public async Task<IResult> Connectivity(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "hokusai/api/health/mlflow/connectivity")] HttpRequest request, CancellationToken cancellationToken)
     {

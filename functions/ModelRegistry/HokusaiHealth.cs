@@ -20,6 +20,7 @@ public sealed class HokusaiHealth(
     private static readonly TimeSpan s_probeTime = TimeSpan.FromSeconds(2);
     private readonly Lock _gate = new();
     private volatile MlflowState? _mlflow;
+    private volatile QueueState? _queue;
     private (DateTimeOffset At, TimeSpan Used) _cpu = (time.GetUtcNow(), Environment.CpuUsage.TotalTime);
     private double _cpuPercent;
 
@@ -45,10 +46,34 @@ public sealed class HokusaiHealth(
             status is 200 or 404, breaker.Snapshot, error ?? (status is 200 or 404 ? null : $"Unexpected status code: {status}"), ms, time.GetUtcNow());
     }
 
-    /// <summary>GET /health.</summary>
-    public async Task<JsonObject> GetOverallAsync(bool detailed, CancellationToken cancellationToken)
+    /// <summary>Whether the hub of the durable functions answers: in PostgreSQL locally, in the storage account or the scheduler on Azure.</summary>
+    public async Task<bool> CheckQueueAsync(DurableTaskClient queue, CancellationToken cancellationToken)
     {
+        if (_queue is { } last && time.GetUtcNow() - last.At < s_keptFor)
+            return last.Answers;
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(s_probeTime);
+        var answers = true;
+        try
+        {
+            // An instance that nobody has: the hub has to look for it all the same.
+            await queue.GetInstanceAsync("health-check", limit.Token).WaitAsync(s_probeTime, time, cancellationToken);
+        }
+        catch (Exception) when (!cancellationToken.IsCancellationRequested)
+        {
+            // The reason may name hosts, and is in the log of whoever needed the hub.
+            answers = false;
+        }
+        _queue = new QueueState(answers, time.GetUtcNow());
+        return answers;
+    }
+
+    /// <summary>GET /health.</summary>
+    public async Task<JsonObject> GetOverallAsync(bool detailed, DurableTaskClient queue, CancellationToken cancellationToken)
+    {
+        var queueAnswers = CheckQueueAsync(queue, cancellationToken);
         var services = await GetServicesAsync(cancellationToken);
+        services["message_queue"] = await queueAnswers ? "healthy" : "unhealthy";
         var answer = new JsonObject
         {
             ["status"] = Overall(services),
@@ -116,7 +141,6 @@ public sealed class HokusaiHealth(
     public async Task<JsonObject> GetStatusAsync(CancellationToken cancellationToken)
     {
         var services = await GetServicesAsync(cancellationToken);
-        services.Remove("message_queue");
         var mlflow = await CheckMlflowAsync(cancellationToken);
         return new JsonObject
         {
@@ -182,8 +206,6 @@ public sealed class HokusaiHealth(
             },
             ["postgres"] = platform.Services["postgresql"].Status,
             ["redis"] = platform.Services["redis"].Status,
-            // The hub of the durable functions: in PostgreSQL locally, in the storage account on Azure.
-            ["message_queue"] = platform.Services[RuntimeFlavour.IsLocal ? "postgresql" : "blob_storage"].Status,
         };
     }
 
@@ -211,6 +233,8 @@ public sealed class HokusaiHealth(
             };
         }
     }
+
+    private sealed record QueueState(bool Answers, DateTimeOffset At);
 
     private double Uptime() => Math.Round((time.GetUtcNow() - Process.GetCurrentProcess().StartTime.ToUniversalTime()).TotalSeconds, 1);
 }

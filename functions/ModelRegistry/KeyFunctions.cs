@@ -16,6 +16,10 @@ public sealed class KeyFunctions(ApiKeyService service, ApiKeyStore keys, Secret
 
     /// <summary>POST /api/v1/auth/keys: 201 with the key, once.</summary>
     [Function("hokusai_keys_create")]
+    [Body(
+        "name: string(1..100), environment?: test|development|production, expires_in_days?: integer(1..365), " +
+        "rate_limit_per_hour?: integer(1..100000), allowed_ips?: string[], scopes?: string[]")]
+    [Answers(typeof(ApiKeyResponse), 201)]
     public async Task<IResult> Create(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -32,6 +36,8 @@ public sealed class KeyFunctions(ApiKeyService service, ApiKeyStore keys, Secret
 
     /// <summary>GET /api/v1/auth/keys?active_only: newest first; limit and cursor are our addition.</summary>
     [Function("hokusai_keys_list")]
+    [Query("active_only?: boolean, limit?: integer(1..1000), cursor?: string(..200)")]
+    [Answers(typeof(ApiKeyListResponse))]
     public async Task<IResult> List(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -52,6 +58,7 @@ public sealed class KeyFunctions(ApiKeyService service, ApiKeyStore keys, Secret
 
     /// <summary>DELETE /api/v1/auth/keys/{id}: ends the key.</summary>
     [Function("hokusai_keys_revoke")]
+    [Answers(typeof(MessageResponse))]
     public async Task<IResult> Revoke(
         [HttpTrigger(AuthorizationLevel.Anonymous, "delete", Route = Base + "/{id}")] HttpRequest request, string id, CancellationToken cancellationToken)
     {
@@ -64,6 +71,7 @@ public sealed class KeyFunctions(ApiKeyService service, ApiKeyStore keys, Secret
 
     /// <summary>POST /api/v1/auth/keys/{id}/rotate: a new key in place of the old one, which ends at once.</summary>
     [Function("hokusai_keys_rotate")]
+    [Answers(typeof(ApiKeyResponse))]
     public async Task<IResult> Rotate(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base + "/{id}/rotate")] HttpRequest request, string id, CancellationToken cancellationToken)
     {
@@ -75,6 +83,8 @@ public sealed class KeyFunctions(ApiKeyService service, ApiKeyStore keys, Secret
 
     /// <summary>GET /api/v1/auth/keys/{id}/usage?hours=24: counted calls, a few seconds behind.</summary>
     [Function("hokusai_keys_usage")]
+    [Query("hours?: integer(1..2160)")]
+    [Answers(typeof(ApiKeyUsageResponse))]
     public async Task<IResult> Usage(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/{id}/usage")] HttpRequest request, string id, CancellationToken cancellationToken)
     {

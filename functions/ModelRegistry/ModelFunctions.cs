@@ -9,7 +9,7 @@ namespace FunctionsRegistry.Functions.ModelRegistry;
 
 /// <summary>spec-hokusai.md, "Model Management Endpoints": what is not below one version.</summary>
 [Contract(Family.Hokusai)]
-public sealed class ModelFunctions(ModelService models, ModelStore store, ModelVersionStore versions)
+public sealed class ModelFunctions(ModelService models, ModelStore store, ModelVersionStore versions, EvaluationStore evaluations)
 {
     private const string Base = "hokusai/models";
     private static readonly string[] s_standardMetrics = ["accuracy", "precision", "recall", "f1_score"];
@@ -17,6 +17,8 @@ public sealed class ModelFunctions(ModelService models, ModelStore store, ModelV
 
     /// <summary>GET /models/?name: one row per version, changed last first; limit and cursor are our addition.</summary>
     [Function("hokusai_models_list")]
+    [Query("name?: string(..256), limit?: integer(1..1000), cursor?: string")]
+    [Answers(typeof(ModelListResponse))]
     public async Task<IResult> List(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -34,6 +36,8 @@ public sealed class ModelFunctions(ModelService models, ModelStore store, ModelV
 
     /// <summary>POST /models/register: 201.</summary>
     [Function("hokusai_models_register"), RateLimit(RateLimitPolicy.HokusaiRegister)]
+    [Body("model_type: lead_scoring|classification|regression|ranking, model_name?: string(1..256), model_data: any, metadata?: object")]
+    [Answers(typeof(RegisterResponse), 201)]
     public async Task<IResult> Register(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base + "/register")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -58,6 +62,8 @@ public sealed class ModelFunctions(ModelService models, ModelStore store, ModelV
 
     /// <summary>GET /models/compare?model1&amp;model2.</summary>
     [Function("hokusai_models_compare")]
+    [Query("model1: string(..500), model2: string(..500)")]
+    [Answers(typeof(CompareResponse))]
     public async Task<IResult> Compare(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/compare")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -68,10 +74,16 @@ public sealed class ModelFunctions(ModelService models, ModelStore store, ModelV
         return JsonBody.Create(await models.CompareAsync(first, second, cancellationToken), HokusaiJson.Default.CompareResponse);
     }
 
-    /// <summary>POST /models/evaluate: over a data set in the artifact store, mlflow-artifacts:/..., runs:/id/... or its path.</summary>
+    /// <summary>
+    /// POST /models/evaluate: over a data set in the artifact store, mlflow-artifacts:/..., runs:/id/... or its path. 202 with a URL to ask at for a large
+    /// one, or with "async": true.
+    /// </summary>
     [Function("hokusai_models_evaluate")]
+    [Body("model_name: string(1..256), model_version: string(1..20), dataset_path: string(1..2000), metrics?: string[], async?: boolean")]
+    [Answers(typeof(EvaluateResponse)), Answers(typeof(EvaluationStartedResponse), 202)]
     public async Task<IResult> Evaluate(
-        [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base + "/evaluate")] HttpRequest request, CancellationToken cancellationToken)
+        [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base + "/evaluate")] HttpRequest request, [DurableClient] DurableTaskClient client,
+        CancellationToken cancellationToken)
     {
         HokusaiScopes.Require(request, HokusaiScopes.ModelRead);
         var fields = await RequestBody.ReadFieldsAsync(request, cancellationToken);
@@ -80,12 +92,35 @@ public sealed class ModelFunctions(ModelService models, ModelStore store, ModelV
         var metrics = fields.Has("metrics") ? fields.Texts("metrics", 50, 100) : s_standardMetrics;
         foreach (var unknown in metrics.Where(metric => !EvaluationMetrics.Known.Contains(metric)).Distinct())
             fields.Fault("metrics", $"unknown metric '{unknown}'; known are {string.Join(", ", EvaluationMetrics.Known)}");
+        var inBackground = fields.OptionalBoolean("async") ?? false;
         fields.ThrowIfFaulty();
-        return JsonBody.Create(await models.EvaluateAsync(name, version, path, metrics, cancellationToken), HokusaiJson.Default.EvaluateResponse);
+        var (answer, id) = await models.EvaluateAsync(name, version, path, metrics, inBackground, cancellationToken);
+        if (answer is not null)
+            return JsonBody.Create(answer, HokusaiJson.Default.EvaluateResponse);
+        // From here on the row is there: a timer starts what a crash keeps from being started.
+        await EvaluationOrchestration.StartAsync(client, id, cancellationToken);
+        var url = $"/hokusai/evaluations/{id}";
+        request.HttpContext.Response.Headers.Location = url;
+        return JsonBody.Create(new EvaluationStartedResponse(id, "queued", url), HokusaiJson.Default.EvaluationStartedResponse, StatusCodes.Status202Accepted);
+    }
+
+    /// <summary>GET /evaluations/{id}, our addition: what became of an evaluation in the background.</summary>
+    [Function("hokusai_evaluations_get")]
+    [Answers(typeof(StoredEvaluation))]
+    public async Task<IResult> GetEvaluation(
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "hokusai/evaluations/{id}")] HttpRequest request, string id, CancellationToken cancellationToken)
+    {
+        HokusaiScopes.Require(request, HokusaiScopes.ModelRead);
+        var evaluation = Guid.TryParse(id, out var parsed) ? await evaluations.FindAsync(parsed, cancellationToken) : null;
+        return JsonBody.Create(evaluation ?? throw ModelErrors.EvaluationNotFound(id), HokusaiJson.Default.StoredEvaluation);
     }
 
     /// <summary>POST /models/batch: transition_stage, update and delete, each by itself.</summary>
     [Function("hokusai_models_batch")]
+    [Body(
+        "operations: {action: transition_stage|update|delete, model: string(1..500), stage?: string(..50), archive_existing?: boolean, " +
+        "description?: string, tags?: object}[]")]
+    [Answers(typeof(BatchResponse))]
     public async Task<IResult> Batch(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base + "/batch")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -103,6 +138,7 @@ public sealed class ModelFunctions(ModelService models, ModelStore store, ModelV
 
     /// <summary>GET /models/production, deployed last first.</summary>
     [Function("hokusai_models_production")]
+    [Answers(typeof(ProductionResponse))]
     public async Task<IResult> Production(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/production")] HttpRequest request, CancellationToken cancellationToken)
     {
@@ -112,6 +148,7 @@ public sealed class ModelFunctions(ModelService models, ModelStore store, ModelV
 
     /// <summary>GET /models/{model_id}/lineage: all versions. Sorts before hokusai_models_version_get, which would take "lineage" for a version.</summary>
     [Function("hokusai_models_history"), RateLimit(RateLimitPolicy.HokusaiLineage)]
+    [Answers(typeof(ModelLineageResponse))]
     public async Task<IResult> History(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/{modelId}/lineage")] HttpRequest request, string modelId,
         CancellationToken cancellationToken)
@@ -122,6 +159,7 @@ public sealed class ModelFunctions(ModelService models, ModelStore store, ModelV
 
     /// <summary>GET /models/contributors/{address}/impact.</summary>
     [Function("hokusai_models_impact"), RateLimit(RateLimitPolicy.HokusaiImpact)]
+    [Answers(typeof(ImpactResponse))]
     public async Task<IResult> Impact(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/contributors/{address}/impact")] HttpRequest request, string address,
         CancellationToken cancellationToken)

@@ -5,6 +5,7 @@ using FunctionsRegistry.Functions.ModelRegistry.Mlflow;
 using FunctionsRegistry.Functions.Platform;
 using FunctionsRegistry.Marketplace;
 using FunctionsRegistry.ModelRegistry;
+using FunctionsRegistry.ModelRegistry.Dspy;
 using FunctionsRegistry.ModelRegistry.Mlflow;
 using FunctionsRegistry.Postgres;
 using FunctionsRegistry.RateLimits;
@@ -44,6 +45,7 @@ public static class ModelRegistryServices
         services.AddSingleton<MlflowRoutes>();
         services.AddSingleton(MlflowServerOptions.FromConfiguration(configuration));
         services.AddSingleton<SharedBreaker>();
+        services.AddSingleton<BreakerMetrics>();
         services.AddSingleton<MlflowProxyCounts>();
         services.AddSingleton<MlflowProxy>();
         services.AddHttpClient(MlflowProxy.ClientName, client => client.Timeout = Timeout.InfiniteTimeSpan).ConfigurePrimaryHttpMessageHandler(() => new SocketsHttpHandler
@@ -57,6 +59,14 @@ public static class ModelRegistryServices
         });
         services.AddSingleton<HokusaiHealth>();
         services.AddSingleton<ModelStore>();
+        services.AddSingleton<EvaluationStore>();
         services.AddSingleton<ModelService>();
+
+        services.AddSingleton(LanguageModelOptions.FromConfiguration(configuration));
+        services.AddSingleton(DspyOptions.FromConfiguration(configuration));
+        services.AddSingleton(new DspyLibrary());
+        services.AddSingleton<LanguageModel>();
+        services.AddSingleton<DspyStore>();
+        services.AddSingleton<DspyService>();
     }
 }

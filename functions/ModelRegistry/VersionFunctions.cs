@@ -15,6 +15,7 @@ public sealed class VersionFunctions(ModelService models, ArtifactService artifa
 
     /// <summary>GET /models/{name}/{version}.</summary>
     [Function("hokusai_models_version_get")]
+    [Answers(typeof(ModelDetailResponse))]
     public async Task<IResult> Get(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Version)] HttpRequest request, string name, string version, CancellationToken cancellationToken)
     {
@@ -27,6 +28,8 @@ public sealed class VersionFunctions(ModelService models, ArtifactService artifa
 
     /// <summary>PATCH /models/{name}/{version}: description, and tags that are added or replaced.</summary>
     [Function("hokusai_models_version_patch")]
+    [Body("description?: string, tags?: object")]
+    [Answers(typeof(MessageResponse))]
     public async Task<IResult> Patch(
         [HttpTrigger(AuthorizationLevel.Anonymous, "patch", Route = Version)] HttpRequest request, string name, string version, CancellationToken cancellationToken)
     {
@@ -40,6 +43,7 @@ public sealed class VersionFunctions(ModelService models, ArtifactService artifa
 
     /// <summary>DELETE /models/{name}/{version}.</summary>
     [Function("hokusai_models_version_delete")]
+    [Answers(typeof(MessageResponse))]
     public async Task<IResult> Delete(
         [HttpTrigger(AuthorizationLevel.Anonymous, "delete", Route = Version)] HttpRequest request, string name, string version, CancellationToken cancellationToken)
     {
@@ -50,6 +54,8 @@ public sealed class VersionFunctions(ModelService models, ArtifactService artifa
 
     /// <summary>POST /models/{name}/{version}/transition.</summary>
     [Function("hokusai_models_version_transition")]
+    [Body("stage?: string(1..50), archive_existing?: boolean")]
+    [Answers(typeof(MessageResponse))]
     public async Task<IResult> Transition(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Version + "/transition")] HttpRequest request, string name, string version,
         CancellationToken cancellationToken)
@@ -63,6 +69,7 @@ public sealed class VersionFunctions(ModelService models, ArtifactService artifa
 
     /// <summary>GET /models/{name}/{version}/metrics.</summary>
     [Function("hokusai_models_version_metrics")]
+    [Answers(typeof(ModelMetricsResponse))]
     public async Task<IResult> Metrics(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Version + "/metrics")] HttpRequest request, string name, string version,
         CancellationToken cancellationToken)
@@ -73,6 +80,7 @@ public sealed class VersionFunctions(ModelService models, ArtifactService artifa
 
     /// <summary>GET /models/{name}/{version}/lineage.</summary>
     [Function("hokusai_models_version_lineage"), RateLimit(RateLimits.RateLimitPolicy.HokusaiLineage)]
+    [Answers(typeof(VersionLineageResponse))]
     public async Task<IResult> Lineage(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Version + "/lineage")] HttpRequest request, string name, string version,
         CancellationToken cancellationToken)
@@ -83,6 +91,8 @@ public sealed class VersionFunctions(ModelService models, ArtifactService artifa
 
     /// <summary>GET /models/{name}/{version}/download: a URL of the storage for a file, a zip for a directory.</summary>
     [Function("hokusai_models_version_download")]
+    [Answers("application/zip")]
+    [Answers(307)]
     public async Task<IResult> Download(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Version + "/download")] HttpRequest request, string name, string version,
         CancellationToken cancellationToken)
@@ -96,6 +106,7 @@ public sealed class VersionFunctions(ModelService models, ArtifactService artifa
 
     /// <summary>GET /models/{name}/{version}/predictions.</summary>
     [Function("hokusai_models_version_predictions")]
+    [Answers(typeof(PredictionsResponse))]
     public async Task<IResult> Predictions(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Version + "/predictions")] HttpRequest request, string name, string version,
         CancellationToken cancellationToken)
@@ -109,6 +120,10 @@ public sealed class VersionFunctions(ModelService models, ArtifactService artifa
     /// "prediction"?}]}</c>, at most 10,000; a batch with the same id counts once.
     /// </summary>
     [Function("hokusai_models_version_predictions_record")]
+    [Body(
+        "batch_id?: string(1..200), predictions: {timestamp?: time, latency_ms?: number(0..), error?: boolean, label?: string(..1000), " +
+        "prediction?: string(..1000)}[]")]
+    [Answers(typeof(PredictionsRecordedResponse), 201)]
     public async Task<IResult> RecordPredictions(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Version + "/predictions")] HttpRequest request, string name, string version,
         CancellationToken cancellationToken)

@@ -15,6 +15,7 @@ public sealed record HealthResponse(string Status, IReadOnlyDictionary<string, D
 /// <summary>Serialisation of the platform's own answers.</summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
 [JsonSerializable(typeof(HealthResponse))]
+[JsonSerializable(typeof(FrontPageResponse))]
 public sealed partial class PlatformJson : JsonSerializerContext;
 
 /// <summary>Asks the real dependencies, each for at most two seconds, and keeps the answer for one.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using Azure;
@@ -11,6 +12,7 @@ using Azure.Storage.Blobs.Models;
 using Azure.Storage.Blobs.Specialized;
 using Azure.Storage.Sas;
 using FunctionsRegistry.Errors;
+using FunctionsRegistry.Metrics;
 using Microsoft.Extensions.Configuration;
 
 namespace FunctionsRegistry.Blobs;
@@ -23,6 +25,9 @@ public static class BlobContainers
 
     /// <summary>MLflow's artifacts.</summary>
     public const string Artifacts = "artifacts";
+
+    /// <summary>DSPy programs.</summary>
+    public const string Programs = "programs";
 
     /// <summary>Archives of repositories to index.</summary>
     public const string Repositories = "repositories";
@@ -243,6 +248,7 @@ public sealed class BlobStore(BlobOptions options, TimeProvider time)
         {
             Transport = new HttpClientTransport(new HttpClient(handler) { Timeout = Timeout.InfiniteTimeSpan }),
         };
+        client.AddPolicy(new Measurement(), HttpPipelinePosition.PerRetry);
         client.Retry.MaxRetries = 1;
         client.Retry.Delay = TimeSpan.FromMilliseconds(200);
         client.Retry.Mode = RetryMode.Fixed;
@@ -252,5 +258,34 @@ public sealed class BlobStore(BlobOptions options, TimeProvider time)
             return new BlobServiceClient(options.ConnectionString, client);
         var credential = new DefaultAzureCredential(new DefaultAzureCredentialOptions { ManagedIdentityClientId = options.ClientId });
         return new BlobServiceClient(options.ServiceUri, credential, client);
+    }
+
+    private sealed class Measurement : HttpPipelinePolicy
+    {
+        public override void Process(HttpMessage message, ReadOnlyMemory<HttpPipelinePolicy> pipeline)
+        {
+            var start = Stopwatch.GetTimestamp();
+            try
+            {
+                ProcessNext(message, pipeline);
+            }
+            finally
+            {
+                DependencyMetrics.RecordBlobs(start, message.Request.Method.Method, message.HasResponse ? message.Response.Status : 0);
+            }
+        }
+
+        public override async ValueTask ProcessAsync(HttpMessage message, ReadOnlyMemory<HttpPipelinePolicy> pipeline)
+        {
+            var start = Stopwatch.GetTimestamp();
+            try
+            {
+                await ProcessNextAsync(message, pipeline);
+            }
+            finally
+            {
+                DependencyMetrics.RecordBlobs(start, message.Request.Method.Method, message.HasResponse ? message.Response.Status : 0);
+            }
+        }
     }
 }

@@ -18,12 +18,14 @@ public sealed record TrialListResponse(IReadOnlyList<TrialResponse> Trials, long
 /// <summary>Spec: POST /evolution/{trial_id}/cancel; also stop, pause and resume.</summary>
 public sealed record TrialActionResponse(string Status, string TrialId);
 
-/// <summary>GET /evolution/status of DEAN's client.</summary>
+/// <summary>GET /evolution/status of DEAN's client; <c>no_active_trial</c> alone where none runs.</summary>
 /// <param name="Diversity">0..1: how far the members' weights are spread; 0: all alike.</param>
-public sealed record TrialProgressResponse(string TrialId, string Status, int CurrentGeneration, int TotalGenerations, double BestFitness, double Diversity);
-
-/// <summary>GET /evolution/status of DEAN's client where no trial runs.</summary>
-public sealed record NoTrialResponse(string Status);
+public sealed record TrialProgressResponse(
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? TrialId, string Status,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] int? CurrentGeneration = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] int? TotalGenerations = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] double? BestFitness = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] double? Diversity = null);
 
 /// <summary>Spec: a pattern: a change of a ranking weight that made searches better.</summary>
 /// <param name="Confidence">0..1: of the queries whose answer it moved, the part that it moved up.</param>
@@ -86,7 +88,6 @@ public sealed record UpdatePattern(string Id, string Type, double Confidence);
 [JsonSerializable(typeof(TrialListResponse))]
 [JsonSerializable(typeof(TrialActionResponse))]
 [JsonSerializable(typeof(TrialProgressResponse))]
-[JsonSerializable(typeof(NoTrialResponse))]
 [JsonSerializable(typeof(TrialPatternListResponse))]
 [JsonSerializable(typeof(TrialResultListResponse))]
 [JsonSerializable(typeof(TrialMetricsResponse))]

@@ -15,6 +15,9 @@ public sealed class PrometheusMetrics : IDisposable
     /// <summary>Content type of <see cref="Write"/>.</summary>
     public const string ContentType = "text/plain; version=0.0.4; charset=utf-8";
 
+    // Meters of the whole process: commands of PostgreSQL, calls to Redis and blobs, the local runtime's orchestrations.
+    private static readonly string[] s_libraries = ["Npgsql", "FunctionsRegistry.Durable", DependencyMetrics.MeterName];
+
     private readonly ConcurrentDictionary<string, Meter> _meters = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<Instrument, MetricFamily> _families = new();
     private readonly MeterListener _listener = new();
@@ -25,8 +28,8 @@ public sealed class PrometheusMetrics : IDisposable
     {
         _listener.InstrumentPublished = (instrument, listener) =>
         {
-            // Ours only: another app in this process, such as a test's, has meters of the same names.
-            if (ReferenceEquals(instrument.Meter.Scope, this))
+            // Ours, and those of libraries: another app in this process, such as a test's, has meters of the same names as ours.
+            if (ReferenceEquals(instrument.Meter.Scope, this) || s_libraries.Contains(instrument.Meter.Name))
                 listener.EnableMeasurementEvents(instrument, _families.GetOrAdd(instrument, static one => new MetricFamily(one)));
         };
         _listener.SetMeasurementEventCallback<long>(static (_, value, tags, family) => ((MetricFamily)family!).Record(value, tags));
@@ -114,6 +117,10 @@ internal sealed class MetricFamily
 
     public void Record(double value, ReadOnlySpan<KeyValuePair<string, object?>> tags)
     {
+        // Single connections outside of the named pools, such as those that hold locks: their label would be a connection string.
+        foreach (var (name, label) in tags)
+            if (name == "db.client.connection.pool.name" && label is string pool && pool.Contains('=', StringComparison.Ordinal))
+                return;
         if (!_lookup.TryGetValue(tags, out var series))
             series = _series.Count < MaxSeries
                 ? _series.GetOrAdd(LabelSet.Of(tags), static (labels, buckets) => new MetricSeries(labels.Text, buckets), _buckets)

@@ -34,6 +34,9 @@ public sealed record CompareResponse(JsonObject Model1, JsonObject Model2, IRead
 /// <summary>POST /models/evaluate. A metric that the data does not have is null.</summary>
 public sealed record EvaluateResponse(string Model, IReadOnlyDictionary<string, double?> Results, long Rows);
 
+/// <summary>POST /models/evaluate where nobody waits: 202. The URL answers with the evaluation.</summary>
+public sealed record EvaluationStartedResponse(Guid EvaluationId, string Status, string Url);
+
 /// <summary>GET /models/{name}/{version}/metrics.</summary>
 public sealed record ModelMetricsResponse(
     IReadOnlyDictionary<string, double> TrainingMetrics, IReadOnlyDictionary<string, double> ValidationMetrics, IReadOnlyDictionary<string, double> ProductionMetrics);
@@ -95,6 +98,9 @@ public sealed record MessageResponse(string Message);
 [JsonSerializable(typeof(RegisterResponse))]
 [JsonSerializable(typeof(CompareResponse))]
 [JsonSerializable(typeof(EvaluateResponse))]
+[JsonSerializable(typeof(EvaluationStartedResponse))]
+[JsonSerializable(typeof(StoredEvaluation))]
+[JsonSerializable(typeof(Dictionary<string, double?>))]
 [JsonSerializable(typeof(ModelMetricsResponse))]
 [JsonSerializable(typeof(VersionLineageResponse))]
 [JsonSerializable(typeof(ModelLineageResponse))]

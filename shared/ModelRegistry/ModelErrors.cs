@@ -27,6 +27,9 @@ public static class ModelErrors
     /// <summary>404: no such data set.</summary>
     public static RegistryException DatasetNotFound(string path) => new(ErrorKind.NotFound, $"Dataset not found: {(path.Length > 250 ? path[..250] + "..." : path)}");
 
+    /// <summary>404.</summary>
+    public static RegistryException EvaluationNotFound(string id) => new(ErrorKind.NotFound, $"Evaluation not found: {(id.Length > 100 ? id[..100] + "..." : id)}");
+
     /// <summary>404: the version has no files here.</summary>
     public static RegistryException NothingToDownload(string name, string version) =>
         new(ErrorKind.NotFound, $"Model {name}:{version} has no files in this registry");

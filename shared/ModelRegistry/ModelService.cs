@@ -17,8 +17,11 @@ public sealed record ReportedPrediction(DateTimeOffset At, double? LatencyMs, bo
 /// <summary>The Hokusai model routes over MLflow's rows: comparison, evaluation, lineage, contributions, predictions.</summary>
 public sealed partial class ModelService(
     ModelStore store, RegisteredModelStore models, ModelVersionStore versions, RunStore runs, RunLogStore log, ArtifactService artifacts, PurgeService sources,
-    TimeProvider time)
+    EvaluationStore evaluations, TimeProvider time)
 {
+    /// <summary>A data set of up to so many bytes is evaluated while the caller waits: some seconds.</summary>
+    public const long MaxWaitBytes = 64 << 20;
+
     /// <summary>What a model may be.</summary>
     public static readonly IReadOnlyList<string> ModelTypes = ["lead_scoring", "classification", "regression", "ranking"];
 
@@ -80,17 +83,51 @@ public sealed partial class ModelService(
         return new CompareResponse(Describe(model1, metrics1), Describe(model2, metrics2), comparison.Delta, recommendation, comparison.Reason);
     }
 
-    /// <summary>Reads a data set of labels, predictions and scores, and answers the metrics asked for.</summary>
-    public async Task<EvaluateResponse> EvaluateAsync(
-        string name, string version, string datasetPath, IReadOnlyList<string> metrics, CancellationToken cancellationToken)
+    /// <summary>
+    /// Reads a data set of labels, predictions and scores, and answers the metrics asked for; one over <see cref="MaxWaitBytes"/>, or where
+    /// <paramref name="inBackground"/> says so, is only noted: the id is that of the evaluation to start then.
+    /// </summary>
+    public async Task<(EvaluateResponse? Answer, Guid Id)> EvaluateAsync(
+        string name, string version, string datasetPath, IReadOnlyList<string> metrics, bool inBackground, CancellationToken cancellationToken)
     {
         await GetAsync(name, version, cancellationToken);
+        var artifact = await GetDatasetAsync(datasetPath, cancellationToken);
+        if (!inBackground && artifact.SizeBytes <= MaxWaitBytes)
+            return (await EvaluateAsync($"{name}:{version}", artifact, metrics, cancellationToken), Guid.Empty);
+        var now = time.GetUtcNow();
+        var id = Guid.CreateVersion7(now);
+        await evaluations.InsertAsync(id, name, version, datasetPath, metrics, now, cancellationToken);
+        return (null, id);
+    }
+
+    /// <summary>Does what was noted, and notes the results or what is wrong with the data set; nothing where that was done already.</summary>
+    public async Task RunEvaluationAsync(Guid id, CancellationToken cancellationToken)
+    {
+        if (await evaluations.FindAsync(id, cancellationToken) is not { Status: "queued" } evaluation)
+            return;
+        try
+        {
+            var answer = await EvaluateAsync(evaluation.Model, await GetDatasetAsync(evaluation.DatasetPath, cancellationToken), evaluation.Metrics, cancellationToken);
+            await evaluations.FinishAsync(id, answer, null, time.GetUtcNow(), cancellationToken);
+        }
+        catch (RegistryException exception) when (exception.Kind is ErrorKind.BadRequest or ErrorKind.NotFound or ErrorKind.Validation)
+        {
+            await evaluations.FinishAsync(id, null, exception.Message, time.GetUtcNow(), cancellationToken);
+        }
+    }
+
+    private async Task<StoredArtifact> GetDatasetAsync(string datasetPath, CancellationToken cancellationToken)
+    {
         var path = await sources.FindPathAsync(datasetPath, cancellationToken) ?? ArtifactPaths.Check(datasetPath.TrimStart('/'));
-        var artifact = await artifacts.FindAsync(path, cancellationToken) ?? throw ModelErrors.DatasetNotFound(datasetPath);
+        return await artifacts.FindAsync(path, cancellationToken) ?? throw ModelErrors.DatasetNotFound(datasetPath);
+    }
+
+    private async Task<EvaluateResponse> EvaluateAsync(string model, StoredArtifact artifact, IReadOnlyList<string> metrics, CancellationToken cancellationToken)
+    {
         await using var content = await artifacts.OpenAsync(artifact, 0, artifact.SizeBytes, cancellationToken);
         using var text = new StreamReader(content, Encoding.UTF8, detectEncodingFromByteOrderMarks: true, 64 << 10);
         var evaluation = await Evaluation.ReadAsync(new DatasetReader(text), metrics, cancellationToken);
-        return new EvaluateResponse($"{name}:{version}", metrics.Distinct().ToDictionary(metric => metric, evaluation.Read), evaluation.Rows);
+        return new EvaluateResponse(model, metrics.Distinct().ToDictionary(metric => metric, evaluation.Read), evaluation.Rows);
     }
 
     /// <summary>Training and validation metrics of the run, production metrics of reported predictions.</summary>

@@ -19,7 +19,8 @@ public sealed record DatabaseOptions(string ConnectionString, bool MigrateAtStar
     /// <summary>The pool of connections; with <see cref="UsesEntra"/>, new ones sign in with a token that is never stale. Open ones live on.</summary>
     public NpgsqlDataSource CreateDataSource(EntraTokens tokens)
     {
-        var builder = new NpgsqlDataSourceBuilder(ConnectionString);
+        // The name is a label of its metrics, which would otherwise carry the connection string.
+        var builder = new NpgsqlDataSourceBuilder(ConnectionString) { Name = "registry" };
         if (UsesEntra)
             builder.UsePeriodicPasswordProvider((_, cancellationToken) => GetTokenAsync(tokens, cancellationToken), s_lookEvery, TimeSpan.FromSeconds(5));
         return builder.Build();

@@ -1,4 +1,6 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
+using FunctionsRegistry.Metrics;
 using StackExchange.Redis;
 
 namespace FunctionsRegistry.RateLimits;
@@ -86,15 +88,18 @@ public sealed class RateLimiter(RedisConnection redis, RateLimitOptions options,
 
     private async Task CountAsync(List<Call> batch)
     {
+        var start = Stopwatch.GetTimestamp();
         try
         {
             var answers = await AskAsync(batch);
+            DependencyMetrics.RecordRedis(start, succeeded: true);
             for (var i = 0; i < batch.Count; i++)
                 batch[i].SetResult(new RateLimitDecision(answers[3 * i] == 1, batch[i].Limit, (int)answers[3 * i + 1], TimeSpan.FromMilliseconds(Math.Max(answers[3 * i + 2], 0))));
         }
         catch (Exception exception)
         {
             // Whatever it was, nobody may wait for ever.
+            DependencyMetrics.RecordRedis(start, succeeded: false);
             redis.ReportFailure(exception);
             foreach (var call in batch)
                 call.TrySetResult(_local.Take(call.Key, call.Limit));

@@ -29,6 +29,14 @@ internal sealed class BenchHost : IAsyncDisposable
     public static async Task<BenchHost> StartAsync(params (string Name, string Value)[] settings)
     {
         var services = LocalServices.Start(new StackOptions { DataDirectory = Folder }, Console.WriteLine);
+        return new BenchHost(services, await StartAppAsync(services, settings));
+    }
+
+    /// <summary>One more app on the same services, as a second process would be.</summary>
+    public Task<IHost> StartAnotherAsync(params (string Name, string Value)[] settings) => StartAppAsync(_services, settings);
+
+    private static async Task<IHost> StartAppAsync(LocalServices services, (string Name, string Value)[] settings)
+    {
         (string Name, string Value)[] own =
         [
             ("Local:Stack", "false"), ("Local:Port", "0"), ("Local:ContractPorts", "false"), ("Local:FunctionsAssembly", "FunctionsRegistry.Functions"),
@@ -42,7 +50,7 @@ internal sealed class BenchHost : IAsyncDisposable
         var app = builder.Build();
         await RegistryCommands.PrepareAsync(app, CancellationToken.None);
         await app.StartAsync();
-        return new BenchHost(services, app);
+        return app;
     }
 
     /// <summary>A client of the app.</summary>

@@ -10,15 +10,16 @@ using Microsoft.Extensions.DependencyInjection;
 namespace FunctionsRegistry.Benchmarks;
 
 /// <summary>The native MLflow store over HTTP with keys and limits on: logging, histories, search, artifacts.</summary>
-internal sealed class MlflowBench : IAsyncDisposable
+internal sealed partial class MlflowBench : IAsyncDisposable
 {
     private const string Api = "/hokusai/mlflow/api/2.0/mlflow/";
     private readonly BenchHost _host;
     private readonly HttpClient _client;
+    private readonly string _key;
 
     private MlflowBench(BenchHost host, string key)
     {
-        (_host, _client) = (host, host.CreateClient());
+        (_host, _client, _key) = (host, host.CreateClient(), key);
         _client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", key);
     }
 
@@ -39,6 +40,7 @@ internal sealed class MlflowBench : IAsyncDisposable
         await ReadHistoryAsync();
         await SearchAsync();
         await MoveArtifactsAsync();
+        await RunFrontAsync(time);
     }
 
     public async ValueTask DisposeAsync()

@@ -1,7 +1,8 @@
 using FunctionsRegistry.Benchmarks;
 
 // dotnet run -c Release --project tests/FunctionsRegistry.Benchmarks -- [agents] [seconds]
-// or -- durable [seconds] | airflow [runs] | dhg [conversations] [seconds] | mlflow [seconds] | index [files] [seconds] | index-quality | evolution
+// or -- durable [seconds] | airflow [runs] | dhg [conversations] [seconds] | mlflow [seconds] | mlflow-front [seconds] | index [files] [seconds] | index-quality
+// | evolution
 int Number(int index, int otherwise) => args.Length > index ? int.Parse(args[index]) : otherwise;
 TimeSpan Seconds(int index, int otherwise) => TimeSpan.FromSeconds(Number(index, otherwise));
 switch (args)
@@ -27,6 +28,10 @@ switch (args)
     case ["mlflow", ..]:
         await using (var mlflow = await MlflowBench.StartAsync())
             await mlflow.RunAsync(Seconds(1, 5));
+        break;
+    case ["mlflow-front", ..]:
+        await using (var front = await MlflowBench.StartAsync())
+            await front.RunFrontAsync(Seconds(1, 5));
         break;
     case ["index", ..]:
         await IndexBench.RunAsync(Number(1, 20_000), Seconds(2, 10));

@@ -14,18 +14,22 @@ public sealed class ArtifactOperations(ArtifactService artifacts, ArtifactStore 
     private const int MaxTokenLength = 20_000;
 
     /// <summary>The operations below /api/2.0/mlflow.</summary>
-    public IEnumerable<MlflowOperation> All => [new("get", "artifacts/list", false, ListRunAsync)];
+    public IEnumerable<MlflowOperation> All =>
+    [
+        new("get", "artifacts/list", false, ListRunAsync)
+        { Query = "run_id?: string, run_uuid?: string, path?: string, page_token?: string", Answer = typeof(ListArtifactsResponse) },
+    ];
 
     /// <summary>The operations below /api/2.0/mlflow-artifacts.</summary>
     public IEnumerable<MlflowOperation> Transfers =>
     [
-        new("get", "artifacts", false, ListAsync),
-        new("get", "artifacts/*", false, GetAsync),
-        new("put", "artifacts/*", true, PutAsync),
+        new("get", "artifacts", false, ListAsync) { Query = "path?: string", Answer = typeof(ListFilesResponse) },
+        new("get", "artifacts/*", false, GetAsync) { IsBinaryAnswer = true },
+        new("put", "artifacts/*", true, PutAsync) { IsBinaryBody = true },
         new("delete", "artifacts/*", true, DeleteAsync),
-        new("post", "mpu/create/*", true, StartUploadAsync),
-        new("post", "mpu/complete/*", true, CompleteUploadAsync),
-        new("post", "mpu/abort/*", true, AbortUploadAsync),
+        new("post", "mpu/create/*", true, StartUploadAsync) { Body = typeof(CreateUploadRequest), Answer = typeof(CreateUploadResponse) },
+        new("post", "mpu/complete/*", true, CompleteUploadAsync) { Body = typeof(FinishUploadRequest) },
+        new("post", "mpu/abort/*", true, AbortUploadAsync) { Body = typeof(FinishUploadRequest) },
     ];
 
     private async Task<IResult> ListRunAsync(HttpRequest request, CancellationToken cancellationToken)

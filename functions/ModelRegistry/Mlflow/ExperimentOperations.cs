@@ -10,18 +10,27 @@ public sealed class ExperimentOperations(ExperimentStore experiments, PurgeServi
     /// <summary>The operations by method and path.</summary>
     public IEnumerable<MlflowOperation> All =>
     [
-        new("post", "experiments/create", true, CreateAsync),
-        new("get", "experiments/get", false, GetAsync),
-        new("get", "experiments/get-by-name", false, GetByNameAsync),
-        new("get", "experiments/search", false, SearchAsync),
-        new("post", "experiments/search", false, SearchAsync),
-        new("get", "experiments/list", false, SearchAsync),
-        new("post", "experiments/update", true, (request, token) => ChangeAsync(request, UpdateAsync, token)),
-        new("post", "experiments/delete", true, (request, token) => ChangeAsync(request, (id, _, ct) => experiments.DeleteAsync(id, ct), token)),
-        new("post", "experiments/restore", true, (request, token) => ChangeAsync(request, (id, _, ct) => experiments.RestoreAsync(id, ct), token)),
-        new("post", "experiments/purge", true, (request, token) => ChangeAsync(request, (id, _, ct) => purge.PurgeExperimentAsync(id, ct), token)),
-        new("post", "experiments/set-experiment-tag", true, (request, token) => ChangeAsync(request, SetTagAsync, token)),
-        new("post", "experiments/delete-experiment-tag", true, (request, token) => ChangeAsync(request, DeleteTagAsync, token)),
+        new("post", "experiments/create", true, CreateAsync) { Body = typeof(CreateExperimentRequest), Answer = typeof(CreateExperimentResponse) },
+        new("get", "experiments/get", false, GetAsync) { Query = "experiment_id: string", Answer = typeof(ExperimentResponse) },
+        new("get", "experiments/get-by-name", false, GetByNameAsync) { Query = "experiment_name: string", Answer = typeof(ExperimentResponse) },
+        new("get", "experiments/search", false, SearchAsync) { Query = MlflowOperation.Search, Answer = typeof(SearchExperimentsResponse) },
+        new("post", "experiments/search", false, SearchAsync) { Body = typeof(SearchRequest), Answer = typeof(SearchExperimentsResponse) },
+        new("get", "experiments/list", false, SearchAsync) { Query = MlflowOperation.Search, Answer = typeof(SearchExperimentsResponse) },
+        new("post", "experiments/update", true, (request, token) => ChangeAsync(request, UpdateAsync, token)) { Body = typeof(ExperimentRequest) },
+        new("post", "experiments/delete", true, (request, token) => ChangeAsync(request, (id, _, ct) => experiments.DeleteAsync(id, ct), token))
+        {
+            Body = typeof(ExperimentRequest),
+        },
+        new("post", "experiments/restore", true, (request, token) => ChangeAsync(request, (id, _, ct) => experiments.RestoreAsync(id, ct), token))
+        {
+            Body = typeof(ExperimentRequest),
+        },
+        new("post", "experiments/purge", true, (request, token) => ChangeAsync(request, (id, _, ct) => purge.PurgeExperimentAsync(id, ct), token))
+        {
+            Body = typeof(ExperimentRequest),
+        },
+        new("post", "experiments/set-experiment-tag", true, (request, token) => ChangeAsync(request, SetTagAsync, token)) { Body = typeof(ExperimentRequest) },
+        new("post", "experiments/delete-experiment-tag", true, (request, token) => ChangeAsync(request, DeleteTagAsync, token)) { Body = typeof(ExperimentRequest) },
     ];
 
     private async Task<IResult> CreateAsync(HttpRequest request, CancellationToken cancellationToken)

@@ -12,11 +12,11 @@ public sealed class LoggedModelOperations(LoggedModelStore models, ArtifactStore
     /// <summary>The operations by method and path.</summary>
     public IEnumerable<MlflowOperation> All =>
     [
-        new("post", "logged-models", true, CreateAsync),
-        new("post", "logged-models/search", false, SearchAsync),
-        new("get", "logged-models/*", false, GetAsync),
-        new("post", "logged-models/*", true, LogParamsAsync),
-        new("patch", "logged-models/*", true, PatchAsync),
+        new("post", "logged-models", true, CreateAsync) { Body = typeof(LoggedModelRequest), Answer = typeof(LoggedModelResponse) },
+        new("post", "logged-models/search", false, SearchAsync) { Body = typeof(SearchLoggedModelsRequest), Answer = typeof(SearchLoggedModelsResponse) },
+        new("get", "logged-models/*", false, GetAsync) { Query = "artifact_directory_path?: string" },
+        new("post", "logged-models/*", true, LogParamsAsync) { Body = typeof(LoggedModelRequest) },
+        new("patch", "logged-models/*", true, PatchAsync) { Body = typeof(LoggedModelRequest), Answer = typeof(LoggedModelResponse) },
         new("delete", "logged-models/*", true, DeleteAsync),
     ];
 

@@ -16,8 +16,12 @@ public sealed class MetricOperations(RunLogStore log)
     /// <summary>The operations by method and path.</summary>
     public IEnumerable<MlflowOperation> All =>
     [
-        new("get", "metrics/get-history", false, GetHistoryAsync),
-        new("get", "metrics/get-history-bulk", false, GetBulkAsync),
+        new("get", "metrics/get-history", false, GetHistoryAsync)
+        {
+            Query = "metric_key: string, run_id?: string, run_uuid?: string, max_results?: integer, page_token?: string",
+            Answer = typeof(MetricHistoryResponse),
+        },
+        new("get", "metrics/get-history-bulk", false, GetBulkAsync) { Query = "run_id?: string[], run_ids?: string[], metric_key: string, max_results?: integer", Answer = typeof(MetricHistoryResponse) },
     ];
 
     private async Task<IResult> GetHistoryAsync(HttpRequest request, CancellationToken cancellationToken)

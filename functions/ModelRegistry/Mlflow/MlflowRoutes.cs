@@ -24,6 +24,9 @@ public sealed class MlflowRoutes
             _operations.Add($"{operation.Method} mlflow-artifacts/{operation.Path}", operation);
     }
 
+    /// <summary>All of them, each with its path below <c>api/2.0/</c>; for the description of the API.</summary>
+    public IEnumerable<(string Path, MlflowOperation Operation)> All => _operations.Select(pair => (pair.Key.Split(' ')[1], pair.Value));
+
     /// <summary>Runs the operation of a request below <paramref name="prefix"/>.</summary>
     /// <exception cref="RegistryException">ENDPOINT_NOT_FOUND, PERMISSION_DENIED, or what the operation throws.</exception>
     public Task<IResult> RunAsync(HttpRequest request, string prefix, CancellationToken cancellationToken)

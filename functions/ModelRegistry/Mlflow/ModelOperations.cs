@@ -12,32 +12,64 @@ public sealed class ModelOperations(RegisteredModelStore models, ModelVersionSto
     /// <summary>The operations by method and path.</summary>
     public IEnumerable<MlflowOperation> All =>
     [
-        new("post", "registered-models/create", true, CreateModelAsync),
-        new("get", "registered-models/get", false, GetModelAsync),
-        new("get", "registered-models/search", false, SearchModelsAsync),
-        new("get", "registered-models/list", false, SearchModelsAsync),
-        new("post", "registered-models/rename", true, RenameModelAsync),
-        new("patch", "registered-models/update", true, UpdateModelAsync),
-        new("delete", "registered-models/delete", true, (request, token) => ChangeModelAsync(request, (name, _, ct) => models.DeleteAsync(name, ct), token)),
-        new("post", "registered-models/set-tag", true, (request, token) => ChangeModelAsync(request, SetModelTagAsync, token)),
-        new("delete", "registered-models/delete-tag", true, (request, token) => ChangeModelAsync(request, DeleteModelTagAsync, token)),
-        new("post", "registered-models/alias", true, (request, token) => ChangeModelAsync(request, SetAliasAsync, token)),
-        new("delete", "registered-models/alias", true, (request, token) => ChangeModelAsync(request, DeleteAliasAsync, token)),
-        new("get", "registered-models/alias", false, GetByAliasAsync),
-        new("get", "registered-models/get-latest-versions", false, GetLatestAsync),
-        new("post", "registered-models/get-latest-versions", false, GetLatestAsync),
-        new("post", "model-versions/create", true, CreateVersionAsync),
-        new("get", "model-versions/get", false, GetVersionAsync),
-        new("get", "model-versions/search", false, SearchVersionsAsync),
-        new("get", "model-versions/get-download-uri", false, GetDownloadUriAsync),
-        new("patch", "model-versions/update", true, UpdateVersionAsync),
+        new("post", "registered-models/create", true, CreateModelAsync) { Body = typeof(RegisteredModelRequest), Answer = typeof(RegisteredModelResponse) },
+        new("get", "registered-models/get", false, GetModelAsync) { Query = "name: string", Answer = typeof(RegisteredModelResponse) },
+        new("get", "registered-models/search", false, SearchModelsAsync) { Query = MlflowOperation.Search, Answer = typeof(SearchModelsResponse) },
+        new("get", "registered-models/list", false, SearchModelsAsync) { Query = MlflowOperation.Search, Answer = typeof(SearchModelsResponse) },
+        new("post", "registered-models/rename", true, RenameModelAsync) { Body = typeof(RegisteredModelRequest), Answer = typeof(RegisteredModelResponse) },
+        new("patch", "registered-models/update", true, UpdateModelAsync) { Body = typeof(RegisteredModelRequest), Answer = typeof(RegisteredModelResponse) },
+        new("delete", "registered-models/delete", true, (request, token) => ChangeModelAsync(request, (name, _, ct) => models.DeleteAsync(name, ct), token))
+        {
+            Body = typeof(RegisteredModelRequest),
+        },
+        new("post", "registered-models/set-tag", true, (request, token) => ChangeModelAsync(request, SetModelTagAsync, token))
+        {
+            Body = typeof(RegisteredModelRequest),
+        },
+        new("delete", "registered-models/delete-tag", true, (request, token) => ChangeModelAsync(request, DeleteModelTagAsync, token))
+        {
+            Body = typeof(RegisteredModelRequest),
+        },
+        new("post", "registered-models/alias", true, (request, token) => ChangeModelAsync(request, SetAliasAsync, token)) { Body = typeof(RegisteredModelRequest) },
+        new("delete", "registered-models/alias", true, (request, token) => ChangeModelAsync(request, DeleteAliasAsync, token))
+        {
+            Body = typeof(RegisteredModelRequest),
+        },
+        new("get", "registered-models/alias", false, GetByAliasAsync) { Query = "name: string, alias: string", Answer = typeof(ModelVersionResponse) },
+        new("get", "registered-models/get-latest-versions", false, GetLatestAsync)
+        {
+            Query = "name: string, stages?: string[]",
+            Answer = typeof(SearchVersionsResponse),
+        },
+        new("post", "registered-models/get-latest-versions", false, GetLatestAsync)
+        {
+            Body = typeof(RegisteredModelRequest),
+            Answer = typeof(SearchVersionsResponse),
+        },
+        new("post", "model-versions/create", true, CreateVersionAsync) { Body = typeof(ModelVersionRequest), Answer = typeof(ModelVersionResponse) },
+        new("get", "model-versions/get", false, GetVersionAsync) { Query = "name: string, version: string", Answer = typeof(ModelVersionResponse) },
+        new("get", "model-versions/search", false, SearchVersionsAsync) { Query = MlflowOperation.Search, Answer = typeof(SearchVersionsResponse) },
+        new("get", "model-versions/get-download-uri", false, GetDownloadUriAsync) { Query = "name: string, version: string", Answer = typeof(DownloadUriResponse) },
+        new("patch", "model-versions/update", true, UpdateVersionAsync) { Body = typeof(ModelVersionRequest), Answer = typeof(ModelVersionResponse) },
         new("delete", "model-versions/delete", true,
-            (request, token) => ChangeVersionAsync(request, (name, version, _, ct) => versions.DeleteAsync(name, version, ct), token)),
+            (request, token) => ChangeVersionAsync(request, (name, version, _, ct) => versions.DeleteAsync(name, version, ct), token))
+            {
+                Body = typeof(ModelVersionRequest),
+            },
         new("post", "model-versions/purge", true,
-            (request, token) => ChangeVersionAsync(request, (name, version, _, ct) => purge.PurgeVersionAsync(name, version, ct), token)),
-        new("post", "model-versions/transition-stage", true, TransitionAsync),
-        new("post", "model-versions/set-tag", true, (request, token) => ChangeVersionAsync(request, SetVersionTagAsync, token)),
-        new("delete", "model-versions/delete-tag", true, (request, token) => ChangeVersionAsync(request, DeleteVersionTagAsync, token)),
+            (request, token) => ChangeVersionAsync(request, (name, version, _, ct) => purge.PurgeVersionAsync(name, version, ct), token))
+            {
+                Body = typeof(ModelVersionRequest),
+            },
+        new("post", "model-versions/transition-stage", true, TransitionAsync) { Body = typeof(ModelVersionRequest), Answer = typeof(ModelVersionResponse) },
+        new("post", "model-versions/set-tag", true, (request, token) => ChangeVersionAsync(request, SetVersionTagAsync, token))
+        {
+            Body = typeof(ModelVersionRequest),
+        },
+        new("delete", "model-versions/delete-tag", true, (request, token) => ChangeVersionAsync(request, DeleteVersionTagAsync, token))
+        {
+            Body = typeof(ModelVersionRequest),
+        },
     ];
 
     private async Task<IResult> CreateModelAsync(HttpRequest request, CancellationToken cancellationToken)

@@ -19,21 +19,27 @@ public sealed class RunOperations(RunStore runs, RunLogStore log, PurgeService p
     /// <summary>The operations by method and path.</summary>
     public IEnumerable<MlflowOperation> All =>
     [
-        new("post", "runs/create", true, CreateAsync),
-        new("get", "runs/get", false, GetAsync),
-        new("post", "runs/update", true, UpdateAsync),
-        new("post", "runs/delete", true, (request, token) => ChangeAsync(request, (id, ct) => runs.SetDeletedAsync(id, isDeleted: true, ct), token)),
-        new("post", "runs/restore", true, (request, token) => ChangeAsync(request, (id, ct) => runs.SetDeletedAsync(id, isDeleted: false, ct), token)),
-        new("post", "runs/purge", true, (request, token) => ChangeAsync(request, purge.PurgeRunAsync, token)),
-        new("post", "runs/search", false, SearchAsync),
-        new("post", "runs/log-metric", true, LogMetricAsync),
-        new("post", "runs/log-parameter", true, LogParameterAsync),
-        new("post", "runs/log-batch", true, LogBatchAsync),
-        new("post", "runs/log-model", true, LogModelAsync),
-        new("post", "runs/log-inputs", true, (request, token) => LogInputsAsync(request, areOutputs: false, token)),
-        new("post", "runs/outputs", true, (request, token) => LogInputsAsync(request, areOutputs: true, token)),
-        new("post", "runs/set-tag", true, SetTagAsync),
-        new("post", "runs/delete-tag", true, DeleteTagAsync),
+        new("post", "runs/create", true, CreateAsync) { Body = typeof(CreateRunRequest), Answer = typeof(RunResponse) },
+        new("get", "runs/get", false, GetAsync) { Query = "run_id?: string, run_uuid?: string", Answer = typeof(RunResponse) },
+        new("post", "runs/update", true, UpdateAsync) { Body = typeof(UpdateRunRequest), Answer = typeof(UpdateRunResponse) },
+        new("post", "runs/delete", true, (request, token) => ChangeAsync(request, (id, ct) => runs.SetDeletedAsync(id, isDeleted: true, ct), token))
+        {
+            Body = typeof(RunRequest),
+        },
+        new("post", "runs/restore", true, (request, token) => ChangeAsync(request, (id, ct) => runs.SetDeletedAsync(id, isDeleted: false, ct), token))
+        {
+            Body = typeof(RunRequest),
+        },
+        new("post", "runs/purge", true, (request, token) => ChangeAsync(request, purge.PurgeRunAsync, token)) { Body = typeof(RunRequest) },
+        new("post", "runs/search", false, SearchAsync) { Body = typeof(SearchRequest), Answer = typeof(SearchRunsResponse) },
+        new("post", "runs/log-metric", true, LogMetricAsync) { Body = typeof(LogMetricRequest) },
+        new("post", "runs/log-parameter", true, LogParameterAsync) { Body = typeof(LogTextRequest) },
+        new("post", "runs/log-batch", true, LogBatchAsync) { Body = typeof(LogBatchRequest) },
+        new("post", "runs/log-model", true, LogModelAsync) { Body = typeof(LogModelRequest) },
+        new("post", "runs/log-inputs", true, (request, token) => LogInputsAsync(request, areOutputs: false, token)) { Body = typeof(LogInputsRequest) },
+        new("post", "runs/outputs", true, (request, token) => LogInputsAsync(request, areOutputs: true, token)) { Body = typeof(LogInputsRequest) },
+        new("post", "runs/set-tag", true, SetTagAsync) { Body = typeof(LogTextRequest) },
+        new("post", "runs/delete-tag", true, DeleteTagAsync) { Body = typeof(RunRequest) },
     ];
 
     private async Task<IResult> CreateAsync(HttpRequest request, CancellationToken cancellationToken)

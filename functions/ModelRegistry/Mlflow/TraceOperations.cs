@@ -16,12 +16,12 @@ public sealed partial class TraceOperations(TraceStore traces, ArtifactService a
     /// <summary>The operations by method and path.</summary>
     public IEnumerable<MlflowOperation> All =>
     [
-        new("post", "traces", true, StartAsync),
-        new("post", "traces/search", false, SearchAsync),
-        new("post", "traces/delete-traces", true, DeleteAsync),
-        new("get", "traces/*", false, GetAsync),
-        new("patch", "traces/*", true, SetTagAsync),
-        new("delete", "traces/*", true, DeleteTagAsync),
+        new("post", "traces", true, StartAsync) { Body = typeof(StartTraceRequest), Answer = typeof(TraceResponse) },
+        new("post", "traces/search", false, SearchAsync) { Body = typeof(SearchTracesRequest), Answer = typeof(SearchTracesResponse) },
+        new("post", "traces/delete-traces", true, DeleteAsync) { Body = typeof(DeleteTracesRequest), Answer = typeof(DeleteTracesResponse) },
+        new("get", "traces/*", false, GetAsync) { Answer = typeof(TraceResponse) },
+        new("patch", "traces/*", true, SetTagAsync) { Body = typeof(LogTextRequest) },
+        new("delete", "traces/*", true, DeleteTagAsync) { Body = typeof(LogTextRequest) },
     ];
 
     private async Task<IResult> StartAsync(HttpRequest request, CancellationToken cancellationToken)

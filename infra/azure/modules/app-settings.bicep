@@ -106,6 +106,9 @@ var platform = {
   Blobs__ContainerPrefix: ''
   Blobs__UrlMinutes: '15'
   Http__TrustedProxies: trustedProxies
+  // Empty: nothing is exported by OTLP; Application Insights has what the worker tells.
+  OTEL_EXPORTER_OTLP_ENDPOINT: ''
+  OTEL_SERVICE_NAME: ''
   InternalApiKey: '@Microsoft.KeyVault(SecretUri=${secrets}internal-api-key)'
   RateLimits__KeyPrefix: 'fr:'
   // Empty: the contract's own number.
@@ -145,6 +148,13 @@ var modelRegistry = {
   MLFLOW_CB_FAILURE_THRESHOLD: '5'
   MLFLOW_CB_RECOVERY_TIMEOUT: '60'
   MLFLOW_TIMEOUT_SECONDS: '30'
+  DSPY_LM_BASE_URL: dspyLmBaseUrl
+  DSPY_LM_API_KEY: empty(dspyLmBaseUrl) ? '' : '@Microsoft.KeyVault(SecretUri=${secrets}dspy-lm-api-key)'
+  DSPY_LM_MODEL: dspyLmModel
+  Dspy__CacheEntries: '10000'
+  Dspy__CacheMinutes: '1440'
+  Dspy__BatchConcurrency: '8'
+  Dspy__ExecutionDays: '30'
   // What the contract's health answers call this deployment.
   ENVIRONMENT: 'production'
 }
@@ -165,17 +175,11 @@ var airflow = {
 }
 
 var evolution = {
+  // The Functions host forwards no WebSockets: Web PubSub has them.
   Evolution__SocketsPerClient: '10'
   WebPubSub__Endpoint: webPubSubEndpoint
   WebPubSub__Hub: 'evolution'
 }
 
-// Agreed on, and read by parts of the app that are still to come; each moves to its slice's group with them.
-var planned = {
-  DSPY_LM_BASE_URL: dspyLmBaseUrl
-  DSPY_LM_API_KEY: empty(dspyLmBaseUrl) ? '' : '@Microsoft.KeyVault(SecretUri=${secrets}dspy-lm-api-key)'
-  DSPY_LM_MODEL: dspyLmModel
-}
-
 @description('All settings. No value is a secret: those are references into the key vault.')
-output settings object = union(host, scheduler, platform, marketplace, dataRegistry, modelRegistry, indexAgent, airflow, evolution, planned, overrides)
+output settings object = union(host, scheduler, platform, marketplace, dataRegistry, modelRegistry, indexAgent, airflow, evolution, overrides)

@@ -3,6 +3,8 @@ using System.Text.Json;
 using FsCheck;
 using FsCheck.Fluent;
 using FunctionsRegistry.Errors;
+using FunctionsRegistry.Functions.ModelRegistry;
+using FunctionsRegistry.LocalRuntime.Durable;
 using FunctionsRegistry.ModelRegistry;
 using static FunctionsRegistry.Tests.ModelRegistry.HokusaiApp;
 
@@ -75,6 +77,76 @@ public sealed class EvaluationTests(HokusaiApp app) : IClassFixture<HokusaiApp>
         (await Should.ThrowAsync<RegistryException>(() => ReadAsync("label,prediction\n" + new string('1', DatasetReader.MaxLineChars + 1)))).Message.ShouldContain("longer than");
         var many = string.Concat(Enumerable.Range(0, EvaluationMetrics.MaxClasses + 1).Select(i => $"c{i},c{i}\n"));
         (await Should.ThrowAsync<RegistryException>(() => ReadAsync("label,prediction\n" + many))).Message.ShouldContain("no classes");
+    }
+
+    [Fact]
+    public async Task A_line_of_ten_gigabytes_is_refused_after_a_million_characters()
+    {
+        using var line = new Endless(10L << 30);
+        (await Should.ThrowAsync<RegistryException>(() => Evaluation.ReadAsync(new DatasetReader(line), ["accuracy"], default))).Message
+            .ShouldBe($"Bad dataset: row 1 is longer than {DatasetReader.MaxLineChars} characters");
+        line.Given.ShouldBeLessThan(2L * DatasetReader.MaxLineChars);
+    }
+
+    private sealed class Endless(long length) : TextReader
+    {
+        public long Given { get; private set; }
+
+        public override ValueTask<int> ReadAsync(Memory<char> buffer, CancellationToken cancellationToken = default)
+        {
+            var count = (int)Math.Min(buffer.Length, length - Given);
+            buffer.Span[..count].Fill('1');
+            Given += count;
+            return new(count);
+        }
+    }
+
+    [Fact]
+    public async Task An_evaluation_in_the_background_is_done_once_and_can_be_asked_for()
+    {
+        var name = "e-" + Guid.CreateVersion7().ToString("N");
+        await app.PostAsync("registered-models/create", $$"""{"name": "{{name}}"}""");
+        await app.PostAsync("model-versions/create", $$"""{"name": "{{name}}", "source": "mlflow-artifacts:/0"}""");
+        await app.PutArtifactAsync($"0/{name}/good.csv", "label,prediction\n1,1\n0,1\n"u8.ToArray());
+        await app.PutArtifactAsync($"0/{name}/bad.csv", "label,prediction\n1,1\n,1\n"u8.ToArray());
+
+        var good = await StartAsync("good");
+        (good.Str("status"), good.GetProperty("results").GetRawText(), good.GetProperty("rows").GetInt64()).ShouldBe(("succeeded", """{"accuracy":0.5}""", 2));
+        good.Str("model").ShouldBe(name + ":1");
+        var bad = await StartAsync("bad");
+        (bad.Str("status"), bad.Str("error"), bad.GetProperty("results").ValueKind).ShouldBe(("failed", "Bad dataset: row 3: the label is missing or NaN", JsonValueKind.Null));
+        await app.GetAsync("/hokusai/evaluations/" + Guid.CreateVersion7(), 404);
+        await app.PostAsync("/hokusai/models/evaluate", $$"""{"model_name": "{{name}}", "model_version": "1", "dataset_path": "0/none.csv", "async": true}""", 404);
+
+        // As a crash between row and orchestration leaves it; and what ended stays as it is.
+        var lost = Guid.CreateVersion7();
+        await app.Service<EvaluationStore>().InsertAsync(lost, name, "1", $"0/{name}/good.csv", ["accuracy"], DateTimeOffset.UnixEpoch.AddYears(50), default);
+        var timer = new EvaluationOrchestration(app.Service<ModelService>(), app.Service<EvaluationStore>(), TimeProvider.System);
+        await timer.StartLost(null!, app.Service<LocalDurableTaskClient>(), default);
+        await WaitAsync("/hokusai/evaluations/" + lost);
+        await app.PutArtifactAsync($"0/{name}/good.csv", "label,prediction\n1,1\n"u8.ToArray());
+        await app.Service<ModelService>().RunEvaluationAsync(lost, default);
+        (await app.GetAsync("/hokusai/evaluations/" + lost)).GetProperty("results").GetRawText().ShouldBe("""{"accuracy":0.5}""");
+        await app.Service<EvaluationStore>().PurgeAsync(DateTimeOffset.UnixEpoch.AddYears(51), default);
+        await app.GetAsync("/hokusai/evaluations/" + lost, 404);
+
+        async Task<JsonElement> StartAsync(string file)
+        {
+            var started = await app.PostAsync("/hokusai/models/evaluate",
+                $$"""{"model_name": "{{name}}", "model_version": "1", "dataset_path": "0/{{name}}/{{file}}.csv", "metrics": ["accuracy"], "async": true}""", 202);
+            return await WaitAsync(started.Str("url")!);
+        }
+
+        async Task<JsonElement> WaitAsync(string url)
+        {
+            while (true)
+            {
+                var found = await app.GetAsync(url);
+                if (found.Str("status") != "queued")
+                    return found;
+                await Task.Delay(20);
+            }
+        }
     }
 
     [Fact]

@@ -26,6 +26,32 @@ public sealed class HealthTests(HokusaiApp app) : IClassFixture<HokusaiApp>
     }
 
     [Fact]
+    public async Task The_message_queue_is_the_durable_hub_itself()
+    {
+        await ExecuteAsync("ALTER TABLE durable.instances RENAME TO away");
+        try
+        {
+            JsonElement health;
+            do
+                health = await GetAsync("/health");
+            while (health.GetProperty("services").Str("message_queue") == "healthy");
+            (health.GetProperty("services").Str("postgres"), health.Str("status")).ShouldBe(("healthy", "degraded"));
+        }
+        finally
+        {
+            await ExecuteAsync("ALTER TABLE durable.away RENAME TO instances");
+        }
+        while ((await GetAsync("/health")).GetProperty("services").Str("message_queue") != "healthy")
+            await Task.Delay(50);
+
+        async Task ExecuteAsync(string sql)
+        {
+            await using var command = app.Database.CreateCommand(sql);
+            await command.ExecuteNonQueryAsync();
+        }
+    }
+
+    [Fact]
     public async Task Ready_live_and_version_tell_what_is()
     {
         var ready = await GetAsync("/ready");

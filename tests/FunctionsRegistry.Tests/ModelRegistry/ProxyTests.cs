@@ -32,7 +32,7 @@ public sealed class ProxyTests(ProxyTests.App app) : IClassFixture<ProxyTests.Ap
             Broken = await StartProxyAsync(Server.Url);
         }
 
-        public async Task<HttpClient> StartProxyAsync(string url, string timeout = "1", string threshold = "1000")
+        public async Task<HttpClient> StartProxyAsync(string url, string timeout = "1", string threshold = "1000", string? sharedAs = null)
         {
             var client = await StartAsync(new Dictionary<string, string>(Settings)
             {
@@ -40,7 +40,7 @@ public sealed class ProxyTests(ProxyTests.App app) : IClassFixture<ProxyTests.Ap
                 ["MLFLOW_TIMEOUT_SECONDS"] = timeout,
                 ["MLFLOW_CB_FAILURE_THRESHOLD"] = threshold,
                 ["MLFLOW_CB_RECOVERY_TIMEOUT"] = "3600",
-                ["RateLimits:KeyPrefix"] = "proxy-" + Guid.CreateVersion7().ToString("N") + ":",
+                ["RateLimits:KeyPrefix"] = "proxy-" + (sharedAs ?? Guid.CreateVersion7().ToString("N")) + ":",
             });
             client.DefaultRequestHeaders.Authorization = new("Bearer", Key);
             return client;
@@ -199,6 +199,35 @@ public sealed class ProxyTests(ProxyTests.App app) : IClassFixture<ProxyTests.Ap
         (await SendAsync(client, HttpMethod.Post, "/hokusai/health/mlflow/reset", null, 200)).Str("reset_by").ShouldBe("manual_api_call");
         (await SendAsync(client, HttpMethod.Get, "/hokusai/health/mlflow", null, 200)).Str("circuit_breaker_state").ShouldBe("CLOSED");
         await SendAsync(client, HttpMethod.Get, "/hokusai/mlflow/x", null, 502);
+    }
+
+    [Fact]
+    public async Task A_breaker_that_one_process_opens_is_open_in_the_next_and_a_reset_is_not_told_on()
+    {
+        var calls = 0;
+        using var server = new Upstream
+        {
+            Answer = (_, stream) =>
+        {
+            Interlocked.Increment(ref calls);
+            return Upstream.WriteAsync(stream, 503, "application/json", "{}");
+        }
+        };
+        var shared = Guid.CreateVersion7().ToString("N");
+        var first = await app.StartProxyAsync(server.Url, threshold: "2", sharedAs: shared);
+        var second = await app.StartProxyAsync(server.Url, threshold: "2", sharedAs: shared);
+        for (var i = 0; i < 2; i++)
+            await SendAsync(first, HttpMethod.Get, "/hokusai/mlflow/x", null, 503);
+        calls.ShouldBe(2);
+        (await SendAsync(second, HttpMethod.Get, "/hokusai/mlflow/x", null, 503)).Str("detail").ShouldBe("MLflow server unavailable");
+        calls.ShouldBe(2);
+        (await SendAsync(second, HttpMethod.Get, "/hokusai/health/mlflow", null, 503)).Str("circuit_breaker_state").ShouldBe("OPEN");
+
+        // A third that starts after a reset knows nothing of it.
+        await SendAsync(first, HttpMethod.Post, "/hokusai/health/mlflow/reset", null, 200);
+        var third = await app.StartProxyAsync(server.Url, threshold: "2", sharedAs: shared);
+        await SendAsync(third, HttpMethod.Get, "/hokusai/mlflow/x", null, 503);
+        calls.ShouldBe(3);
     }
 
     [Theory]

@@ -13,8 +13,12 @@ namespace FunctionsRegistry.Tests.Support;
 /// </summary>
 public sealed class TestServices : IAsyncLifetime
 {
+    private bool _alwaysStarts;
     private LocalServices? _started;
     private string? _dataDirectory;
+
+    /// <summary>Services that are started for one test class, whatever the environment names: such a class may break them. What they commit stays.</summary>
+    public static TestServices CreateOwn() => new() { _alwaysStarts = true };
 
     /// <summary>Connection string of the server, on its maintenance database.</summary>
     public string Postgres { get; private set; } = "";
@@ -30,12 +34,12 @@ public sealed class TestServices : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        var postgres = Environment.GetEnvironmentVariable("REGISTRY_TEST_POSTGRES");
-        var redis = Environment.GetEnvironmentVariable("REGISTRY_TEST_REDIS");
-        var blobs = Environment.GetEnvironmentVariable("REGISTRY_TEST_BLOBS");
-        _dataDirectory = Path.Combine(Path.GetTempPath(), $"functionsregistry-tests-{Environment.ProcessId}");
+        var postgres = _alwaysStarts ? null : Environment.GetEnvironmentVariable("REGISTRY_TEST_POSTGRES");
+        var redis = _alwaysStarts ? null : Environment.GetEnvironmentVariable("REGISTRY_TEST_REDIS");
+        var blobs = _alwaysStarts ? null : Environment.GetEnvironmentVariable("REGISTRY_TEST_BLOBS");
+        _dataDirectory = Path.Combine(Path.GetTempPath(), $"functionsregistry-tests-{Environment.ProcessId}{(_alwaysStarts ? "-own" : "")}");
         _started = LocalServices.Start(
-            new StackOptions { DataDirectory = _dataDirectory, Postgres = postgres is null, Redis = redis is null, Blobs = blobs is null, Fsync = false },
+            new StackOptions { DataDirectory = _dataDirectory, Postgres = postgres is null, Redis = redis is null, Blobs = blobs is null, Fsync = _alwaysStarts },
             line => Console.Error.WriteLine(line));
         var settings = _started.Settings;
         Postgres = postgres ?? $"Host={settings["POSTGRES_HOST"]};Port={settings["POSTGRES_PORT"]};Username={settings["POSTGRES_USER"]};Password={settings["POSTGRES_PASSWORD"]};Database={settings["POSTGRES_DB"]}";

@@ -30,7 +30,7 @@ internal static class DurableSetup
 /// <summary>The engine's connections.</summary>
 internal sealed class DurableDatabase(DurableOptions options) : IAsyncDisposable
 {
-    public NpgsqlDataSource Source { get; } = NpgsqlDataSource.Create(options.ConnectionString);
+    public NpgsqlDataSource Source { get; } = new NpgsqlDataSourceBuilder(options.ConnectionString) { Name = "durable" }.Build();
 
     public ValueTask DisposeAsync() => Source.DisposeAsync();
 }

@@ -16,7 +16,10 @@ internal sealed partial class DurableWorker
             while (work is not null)
             {
                 using var running = new RunningActivity(_runningActivities, work);
-                if (await ExecuteAsync(work) is not { } result)
+                var begin = DurableMetrics.BeginActivity();
+                var outcome = await ExecuteAsync(work);
+                DurableMetrics.EndActivity(begin, work.Name is { } name && _activities.ContainsKey(name) ? name : "unknown", outcome is { Failure: null });
+                if (outcome is not { } result)
                 {
                     await store.ReleaseActivityAsync(work, CancellationToken.None);
                     return;
@@ -169,7 +172,7 @@ internal sealed partial class DurableWorker
     private async Task MaintainAsync()
     {
         await Task.Delay(s_pollInterval, _stopping.Token);
-        if (_isSuspicious)
+        if (_isSuspicious || _suspects.Count + _suspectInstances.Count > 0)
             await FreeForgottenAsync();
         if (!await session.MaintainAsync(Now(), _stopping.Token))
             return;
@@ -181,12 +184,18 @@ internal sealed partial class DurableWorker
     // When a connection breaks, the database may have locked for us what we never heard of: nobody would work on it while this process lives.
     private async Task FreeForgottenAsync()
     {
+        var wasSuspicious = _isSuspicious;
         _isSuspicious = false;
         var (instances, activities) = await store.ListLocksAsync(session.Id, _stopping.Token);
-        foreach (var instance in instances)
+        // Those that are worked on now are looked at again until they were not: what goes on may have begun without the lock.
+        var busy = new HashSet<string>();
+        foreach (var instance in instances.Where(instance => wasSuspicious || _suspectInstances.Contains(instance)))
         {
             if (_running.ContainsKey(instance) || !TryBegin(instance))
+            {
+                busy.Add(instance);
                 continue;
+            }
             // Nobody here works on it now, so the lock is nobody's.
             await store.UnlockAsync(instance, session.Id, _stopping.Token);
             RunTurns(instance, null);
@@ -197,8 +206,7 @@ internal sealed partial class DurableWorker
             if (suspects.Contains((work.Execution, work.Task)) && _suspects.Contains((work.Execution, work.Task)))
                 await store.ReleaseActivityAsync(work, _stopping.Token);
         _freeActivities.Mark();
-        _suspects = suspects;
-        _isSuspicious |= suspects.Count > 0;
+        (_suspects, _suspectInstances) = (suspects, busy);
     }
 
     private async Task LoopAsync(Func<Task> step)

@@ -40,6 +40,7 @@ internal sealed partial class DurableWorker(
     private int _troubled;
     private volatile bool _isSuspicious;
     private HashSet<(Guid Execution, int Task)> _suspects = [];
+    private HashSet<string> _suspectInstances = [];
 
     /// <summary>Whether the app has such an orchestrator.</summary>
     public bool HasOrchestrator(string name) => _orchestrators.ContainsKey(name);
@@ -51,6 +52,8 @@ internal sealed partial class DurableWorker(
     {
         await DurableSchema.CreateAsync(options.ConnectionString, cancellationToken);
         await session.BeginAsync(cancellationToken);
+        // So that rate() has something to start from before the first turn.
+        DurableMetrics.CountTurns(0);
         _loops = Task.WhenAll(
             LoopAsync(PollAsync), LoopAsync(ListenAsync), LoopAsync(MaintainAsync));
     }
@@ -294,6 +297,7 @@ internal sealed partial class DurableWorker(
             try
             {
                 var committed = await store.CommitAsync(turn, result, takes, now, _drained.Token);
+                DurableMetrics.CountTurns(1);
                 NoteRecovery();
                 return committed;
             }

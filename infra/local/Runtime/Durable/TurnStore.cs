@@ -32,12 +32,13 @@ internal sealed class TurnStore(NpgsqlDataSource database, HistoryCache cache)
              parent_id, parent_name, parent_execution, parent_task, created_at
         """;
 
+    // Its own, too: whoever locks has reserved the instance in this process, so a lock of this worker is one that was stored while the connection broke.
     private const string LockSql = """
-        UPDATE durable.instances SET locked_by = $2, attempts = attempts + 1 WHERE instance_id = $1 AND locked_by IS NULL
+        UPDATE durable.instances SET locked_by = $2, attempts = attempts + 1 WHERE instance_id = $1 AND (locked_by IS NULL OR locked_by = $2)
         """ + LockReturning;
 
     private const string LockIfMessagesSql = """
-        UPDATE durable.instances SET locked_by = $2, attempts = attempts + 1 WHERE instance_id = $1 AND locked_by IS NULL
+        UPDATE durable.instances SET locked_by = $2, attempts = attempts + 1 WHERE instance_id = $1 AND (locked_by IS NULL OR locked_by = $2)
             AND EXISTS (SELECT FROM durable.messages m WHERE m.instance_id = $1 AND m.due_at <= $4)
         """ + LockReturning;
 
