@@ -111,7 +111,11 @@ internal static class EvolutionBench
     {
         var body = new
         {
-            repository = repository == RepositoryNames.BuiltIn ? null : repository, generations, population_size = 20, fitness_threshold = 1, parameters = new { seed },
+            repository = repository == RepositoryNames.BuiltIn ? null : repository,
+            generations,
+            population_size = 20,
+            fitness_threshold = 1,
+            parameters = new { seed },
         };
         using var answer = await client.PostAsJsonAsync("/evolution/evolution/start", body);
         var id = (await answer.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("trial_id").GetString();

@@ -143,7 +143,13 @@ public sealed class TrialTests(EvolutionApp app) : IClassFixture<EvolutionApp>
     {
         var body = new
         {
-            repository = "r", generations = 0, population_size = 4, mutation_rate = 1.5, crossover_rate = -1, fitness_threshold = 2, max_runtime_minutes = 121,
+            repository = "r",
+            generations = 0,
+            population_size = 4,
+            mutation_rate = 1.5,
+            crossover_rate = -1,
+            fitness_threshold = 2,
+            max_runtime_minutes = 121,
             parameters = new { seed = "x", selection_method = "luck" },
         };
         var answer = await app.PostAsync("/evolution/start", body, 422);
