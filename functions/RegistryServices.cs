@@ -1,6 +1,7 @@
 using FunctionsRegistry.Blobs;
 using FunctionsRegistry.Functions.Airflow;
 using FunctionsRegistry.Functions.DataRegistry;
+using FunctionsRegistry.Functions.Evolution;
 using FunctionsRegistry.Functions.Http;
 using FunctionsRegistry.Functions.IndexAgent;
 using FunctionsRegistry.Functions.Marketplace;
@@ -30,6 +31,7 @@ public static class RegistryServices
         builder.Services.AddDataRegistry(builder.Configuration);
         builder.Services.AddModelRegistry(builder.Configuration);
         builder.Services.AddIndexAgent(builder.Configuration);
+        builder.Services.AddEvolution(builder.Configuration);
     }
 
     private static void AddMiddleware(FunctionsApplicationBuilder builder)

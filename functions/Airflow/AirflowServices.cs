@@ -27,6 +27,13 @@ public static class AirflowServices
         services.AddSingleton<IOperator, HttpOperator>();
         services.AddSingleton<IOperator, CheckServicesOperator>();
         services.AddSingleton<IOperator, CollectMetricsOperator>();
+        services.AddSingleton<IOperator, TrialOperator>();
+        services.AddSingleton<IOperator, CreatePopulationOperator>();
+        services.AddSingleton<IOperator, IndexRepositoryOperator>();
+        services.AddSingleton<IOperator, ExtractPatternsOperator>();
+        services.AddSingleton<IOperator, ValidatePatternsOperator>();
+        services.AddSingleton<IOperator, PropagatePatternsOperator>();
+        services.AddSingleton<IOperator, ReportPatternsOperator>();
         services.AddSingleton<DagStore>();
         services.AddSingleton<DagRunStore>();
         services.AddSingleton<DagRunListStore>();

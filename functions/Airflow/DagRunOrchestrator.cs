@@ -1,4 +1,5 @@
 using FunctionsRegistry.Airflow;
+using FunctionsRegistry.Functions.Evolution;
 
 namespace FunctionsRegistry.Functions.Airflow;
 
@@ -84,9 +85,12 @@ public static class DagRunOrchestrator
         while (true)
         {
             var outcome = await context.CallActivityAsync<TryOutcome>(DagRunActivities.Try, attempt, s_untilTheDatabaseIsBack);
-            if (outcome is { State: TaskState.Deferred, ResumeAt: { } resumeAt })
+            while (outcome.State == TaskState.Deferred)
             {
-                await context.CreateTimer(resumeAt, CancellationToken.None);
+                if (outcome.TrialId is { } trialId)
+                    await RunTrialAsync(context, trialId);
+                else if (outcome.ResumeAt is { } resumeAt)
+                    await context.CreateTimer(resumeAt, CancellationToken.None);
                 outcome = await context.CallActivityAsync<TryOutcome>(DagRunActivities.Resume, attempt, s_untilTheDatabaseIsBack);
             }
             if (outcome.State == TaskState.Queued)
@@ -105,6 +109,19 @@ public static class DagRunOrchestrator
             {
                 return outcome;
             }
+        }
+    }
+
+    // How it ended is in the trial's row; a trial that somebody else's orchestration moves already is waited for there, too.
+    private static async Task RunTrialAsync(TaskOrchestrationContext context, string trialId)
+    {
+        try
+        {
+            await context.CallSubOrchestratorAsync<string>(TrialOrchestrator.Name, trialId, new SubOrchestrationOptions(instanceId: trialId));
+        }
+        catch (TaskFailedException)
+        {
+            // The resume that follows looks.
         }
     }
 

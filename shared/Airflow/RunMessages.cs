@@ -29,10 +29,11 @@ public sealed record TaskTry(DagRunRef Run, string TaskId, int TryNumber);
 
 /// <summary>How a try ended.</summary>
 /// <param name="State">
-/// Success, Failed, UpForRetry; Deferred until <paramref name="ResumeAt"/>; Queued: no slot was free; None: the run is not this orchestration's any more.
+/// Success, Failed, UpForRetry; Deferred until <paramref name="ResumeAt"/> or until the trial is over; Queued: no slot was free; None: the run is not this orchestration's any more.
 /// </param>
 /// <param name="Chosen">Of a branch.</param>
-public sealed record TryOutcome(TaskState State, string[]? Chosen = null, DateTime? ResumeAt = null);
+/// <param name="TrialId">Deferred until this trial is over.</param>
+public sealed record TryOutcome(TaskState State, string[]? Chosen = null, DateTime? ResumeAt = null, string? TrialId = null);
 
 /// <summary>Tasks that end without running.</summary>
 public sealed record SettledTasks(DagRunRef Run, SettledTask[] Tasks);

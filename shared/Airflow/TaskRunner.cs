@@ -59,19 +59,32 @@ public sealed partial class TaskRunner(TaskInstanceStore tasks, DagCatalog catal
     /// <summary>Ends a deferred task whose time has come.</summary>
     public async Task<TryOutcome> ResumeAsync(TaskTry attempt, CancellationToken cancellationToken)
     {
-        var log = new TaskLog(time);
-        log.Write("Ended: success.");
-        if (await tasks.FinishAsync(attempt, TaskState.Success, null, null, log.ToString(), cancellationToken))
-            return new TryOutcome(TaskState.Success);
         var claim = await tasks.ClaimAsync(attempt, Pool.DefaultName, [], [], cancellationToken);
-        return claim is { IsCurrent: true } ? new TryOutcome(claim.State) : new TryOutcome(TaskState.None);
+        if (claim is not { IsCurrent: true })
+            return new TryOutcome(TaskState.None);
+        if (claim.State != TaskState.Deferred || claim.TryNumber != attempt.TryNumber)
+            return new TryOutcome(claim.State, ReadChosen(claim.Output));
+        var dag = await catalog.GetAsync(attempt.Run.DagId, attempt.Run.Version, cancellationToken);
+        var log = new TaskLog(time);
+        try
+        {
+            var output = claim.Output is null ? null : JsonNode.Parse(claim.Output);
+            var result = await catalog.Operator(dag.FindTask(attempt.TaskId)!.Operator).ResumeAsync(output, log, cancellationToken);
+            return result.Wait is { } wait
+                ? new TryOutcome(TaskState.Deferred, ResumeAt: (time.GetUtcNow() + wait).UtcDateTime)
+                : await RecordAsync(attempt, result, log, cancellationToken);
+        }
+        catch (OperatorException exception)
+        {
+            return await FailAsync(attempt, claim.MaxTries, exception.Message, log, cancellationToken);
+        }
     }
 
     private async Task<TryOutcome> AnswerUnclaimedAsync(TaskTry attempt, TaskDefinition task, ClaimedTry claim, CancellationToken cancellationToken)
     {
         // The try was executed before, and only its answer was lost.
         if (claim.TryNumber == attempt.TryNumber && claim.State is not TaskState.None)
-            return new TryOutcome(claim.State, ReadChosen(claim.Output), claim.ResumeAt?.UtcDateTime);
+            return OutcomeOf(claim);
         if (claim.TryNumber >= attempt.TryNumber || claim.State.IsFinal())
             return new TryOutcome(TaskState.None);
         if (claim.Slots is null)
@@ -129,11 +142,11 @@ public sealed partial class TaskRunner(TaskInstanceStore tasks, DagCatalog catal
     private async Task<TryOutcome> RecordAsync(TaskTry attempt, OperatorResult result, TaskLog log, CancellationToken cancellationToken)
     {
         var resumeAt = result.Wait is { } wait ? time.GetUtcNow() + wait : (DateTimeOffset?)null;
-        var state = resumeAt is null ? TaskState.Success : TaskState.Deferred;
-        if (resumeAt is null)
+        var state = resumeAt is null && result.TrialId is null ? TaskState.Success : TaskState.Deferred;
+        if (state == TaskState.Success)
             log.Write("Ended: success.");
         return await tasks.FinishAsync(attempt, state, result.Output?.ToJsonString(), resumeAt, log.ToString(), cancellationToken)
-            ? new TryOutcome(state, result.Chosen?.ToArray(), resumeAt?.UtcDateTime)
+            ? new TryOutcome(state, result.Chosen?.ToArray(), resumeAt?.UtcDateTime, result.TrialId)
             : await FindRecordedAsync(attempt, cancellationToken);
     }
 
@@ -152,9 +165,13 @@ public sealed partial class TaskRunner(TaskInstanceStore tasks, DagCatalog catal
     {
         var claim = await tasks.ClaimAsync(attempt, Pool.DefaultName, [], [], cancellationToken);
         return claim is { IsCurrent: true, IsClaimed: false } && claim.TryNumber == attempt.TryNumber
-            ? new TryOutcome(claim.State, ReadChosen(claim.Output), claim.ResumeAt?.UtcDateTime)
+            ? OutcomeOf(claim)
             : new TryOutcome(TaskState.None);
     }
+
+    private static TryOutcome OutcomeOf(ClaimedTry claim) => new(
+        claim.State, ReadChosen(claim.Output), claim.ResumeAt?.UtcDateTime,
+        claim is { State: TaskState.Deferred, ResumeAt: null, Output: { } output } ? JsonNode.Parse(output)?["trial_id"]?.GetValue<string>() : null);
 
     // Only a branch's output is read as its choice, and the plan looks at no other's.
     private static string[]? ReadChosen(string? output)

@@ -5,7 +5,7 @@ using Azure.Identity;
 namespace FunctionsRegistry.Identity;
 
 /// <summary>
-/// Entra tokens that serve as passwords of PostgreSQL and Redis: kept until shortly before they expire, and used on while a new one cannot be had.
+/// Entra tokens, for Web PubSub and as passwords of PostgreSQL and Redis: kept until shortly before they expire, and used on while a new one cannot be had.
 /// </summary>
 /// <param name="credential">
 /// Whose tokens: in Azure the managed identity that <c>AZURE_CLIENT_ID</c> names, elsewhere whoever is signed in. Made when first asked.
@@ -17,6 +17,9 @@ public sealed class EntraTokens(Lazy<TokenCredential> credential, TimeProvider t
 
     /// <summary>Scope of Azure Managed Redis.</summary>
     public const string RedisScope = "https://redis.azure.com/.default";
+
+    /// <summary>Scope of Azure Web PubSub.</summary>
+    public const string WebPubSubScope = "https://webpubsub.azure.com/.default";
 
     /// <summary>A token with less life left than this is replaced.</summary>
     public static readonly TimeSpan Margin = TimeSpan.FromMinutes(5);

@@ -37,6 +37,17 @@ public sealed class SearchAgentService(SearchAgentStore store, ObjectiveService 
         return agent;
     }
 
+    /// <summary>Keeps a genome that was evolved elsewhere as an agent; an id that is taken is that agent.</summary>
+    public Task KeepAsync(string id, string name, Genome genome, double fitness, int generation, string corpus, CancellationToken cancellationToken)
+    {
+        var parameters = new JsonObject { ["corpus"] = corpus };
+        if (corpus != RepositoryNames.BuiltIn)
+            parameters["repository"] = corpus;
+        var now = time.GetStorableNow();
+        return store.InsertMissingAsync(
+            new SearchAgent(id, name, "python", StandardCapabilities, parameters.ToJsonString(), genome, fitness, generation, null, [], "active", now, now), cancellationToken);
+    }
+
     /// <summary>Changes an agent; parameters are merged member by member. A new genome is measured anew.</summary>
     /// <exception cref="RegistryException">404, or 422 of a wrong genome.</exception>
     public async Task<SearchAgent> UpdateAsync(string id, AgentChange change, CancellationToken cancellationToken)

@@ -67,6 +67,19 @@ public sealed class SearchAgentStore(NpgsqlDataSource database)
         await batch.ExecuteNonQueryAsync(cancellationToken);
     }
 
+    /// <summary>Stores a new agent where its id is free.</summary>
+    public async Task InsertMissingAsync(SearchAgent agent, CancellationToken cancellationToken)
+    {
+        await using var batch = database.CreateBatch();
+        var insert = InsertCommand(agent, 0);
+        insert.CommandText = $"""
+            WITH added AS ({Insert} ON CONFLICT (id) DO NOTHING RETURNING 1)
+            INSERT INTO indexagent.counters AS c (name, value) SELECT 'agents_created', 1 FROM added ON CONFLICT (name) DO UPDATE SET value = c.value + excluded.value
+            """;
+        batch.BatchCommands.Add(insert);
+        await batch.ExecuteNonQueryAsync(cancellationToken);
+    }
+
     /// <summary>Replaces what may change, unless somebody else did since it was read; then false.</summary>
     public async Task<bool> UpdateAsync(SearchAgent agent, DateTimeOffset readUpdatedAt, CancellationToken cancellationToken)
     {

@@ -49,7 +49,9 @@ public sealed partial class RedisConnection(RedisOptions options, EntraTokens to
     // Within the margin in which EntraTokens asks for a new one.
     private static readonly TimeSpan s_renewBefore = EntraTokens.Margin - TimeSpan.FromMinutes(1);
     private static readonly TimeSpan s_renewalPause = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan s_publishTimeout = TimeSpan.FromSeconds(2);
     private readonly Lock _gate = new();
+    private readonly List<(RedisChannel Channel, Action<byte[]> Handler)> _subscriptions = [];
     private volatile ConnectionMultiplexer? _multiplexer;
     private Task? _connecting;
     private long _downUntil;
@@ -76,6 +78,33 @@ public sealed partial class RedisConnection(RedisOptions options, EntraTokens to
         StartConnecting();
         if (_connecting is { } connecting)
             await Task.WhenAny(connecting, Task.Delay(atMost, time));
+    }
+
+    /// <summary>Calls for every message on a channel, from the next connection on and on every one after that.</summary>
+    public void Subscribe(string channel, Action<byte[]> handler)
+    {
+        lock (_gate)
+        {
+            var subscription = (new RedisChannel(channel, RedisChannel.PatternMode.Literal), handler);
+            _subscriptions.Add(subscription);
+            if (_multiplexer is { } multiplexer)
+                Subscribe(multiplexer, subscription);
+        }
+    }
+
+    /// <summary>Sends a message to those who listen; nothing while Redis is down.</summary>
+    public async Task PublishAsync(string channel, byte[] message)
+    {
+        if (Database is not { } database)
+            return;
+        try
+        {
+            await database.PublishAsync(new RedisChannel(channel, RedisChannel.PatternMode.Literal), message).WaitAsync(s_publishTimeout, time);
+        }
+        catch (Exception exception) when (exception is RedisException or TimeoutException or ObjectDisposedException)
+        {
+            ReportFailure(exception);
+        }
     }
 
     /// <summary>Called when a command failed: Redis is left alone for two seconds, then tried again.</summary>
@@ -137,11 +166,26 @@ public sealed partial class RedisConnection(RedisOptions options, EntraTokens to
             _ = EndAsync(next);
             return;
         }
-        _multiplexer = next;
+        lock (_gate)
+        {
+            foreach (var subscription in _subscriptions)
+                Subscribe(next, subscription);
+            _multiplexer = next;
+        }
         Volatile.Write(ref _renewAt, renewAt);
         if (last is not null)
             _ = EndAsync(last);
     }
+
+    // The client subscribes again by itself when it reconnects. While one connection takes over from another both bring messages: one of them is heard.
+    private void Subscribe(ConnectionMultiplexer multiplexer, (RedisChannel Channel, Action<byte[]> Handler) subscription) => multiplexer.GetSubscriber().Subscribe(
+        subscription.Channel,
+        (_, message) =>
+        {
+            if (ReferenceEquals(multiplexer, _multiplexer))
+                subscription.Handler(message!);
+        },
+        CommandFlags.FireAndForget);
 
     // Calls that took the connection before it was replaced get their answers.
     private static async Task EndAsync(ConnectionMultiplexer multiplexer)

@@ -2,6 +2,7 @@ using FunctionsRegistry.Benchmarks;
 
 // dotnet run -c Release --project tests/FunctionsRegistry.Benchmarks -- [agents] [seconds]
 // or -- durable [seconds] | airflow [runs] | dhg [conversations] [seconds] | mlflow [seconds] | mlflow-front [seconds] | index [files] [seconds] | index-quality
+// | evolution
 int Number(int index, int otherwise) => args.Length > index ? int.Parse(args[index]) : otherwise;
 TimeSpan Seconds(int index, int otherwise) => TimeSpan.FromSeconds(Number(index, otherwise));
 switch (args)
@@ -37,6 +38,9 @@ switch (args)
         break;
     case ["index-quality"]:
         await IndexBench.RunQualityAsync();
+        break;
+    case ["evolution"]:
+        await EvolutionBench.RunAsync();
         break;
     default:
         await using (var bench = await MarketplaceBench.StartAsync())

@@ -174,11 +174,12 @@ var airflow = {
   Airflow__DagDirectory: ''
 }
 
-// Agreed on, and read by parts of the app that are still to come; each moves to its slice's group with them.
-var planned = {
+var evolution = {
+  // The Functions host forwards no WebSockets: Web PubSub has them.
+  Evolution__SocketsPerClient: '10'
   WebPubSub__Endpoint: webPubSubEndpoint
   WebPubSub__Hub: 'evolution'
 }
 
 @description('All settings. No value is a secret: those are references into the key vault.')
-output settings object = union(host, scheduler, platform, marketplace, dataRegistry, modelRegistry, indexAgent, airflow, planned, overrides)
+output settings object = union(host, scheduler, platform, marketplace, dataRegistry, modelRegistry, indexAgent, airflow, evolution, overrides)

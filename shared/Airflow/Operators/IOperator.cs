@@ -16,6 +16,11 @@ public interface IOperator
     /// <exception cref="OperatorException">The task's work cannot be done; the message is for the task's log.</exception>
     Task<OperatorResult> RunAsync(OperatorCall attempt, CancellationToken cancellationToken);
 
+    /// <summary>Ends a try whose result was to wait, when what it waited for has come; another wait goes on.</summary>
+    /// <param name="output">Of the result so far.</param>
+    /// <exception cref="OperatorException">The task's work could not be done.</exception>
+    Task<OperatorResult> ResumeAsync(JsonNode? output, TaskLog log, CancellationToken cancellationToken) => Task.FromResult(new OperatorResult(null));
+
     /// <summary>What is wrong with a task beyond its single parameters, found when its file is read.</summary>
     IEnumerable<string> Check(TaskDefinition task, IReadOnlyList<TaskDefinition> tasks) => [];
 }
@@ -32,7 +37,8 @@ public sealed record OperatorCall(string Id, JsonObject Params, TaskLog Log);
 /// <param name="Output">What <c>${tasks.id.output}</c> gives to later tasks.</param>
 /// <param name="Chosen">Of a branch: the tasks that may run.</param>
 /// <param name="Wait">The task ends after this time, without holding a worker.</param>
-public sealed record OperatorResult(JsonNode? Output, IReadOnlyList<string>? Chosen = null, TimeSpan? Wait = null);
+/// <param name="TrialId">The task ends with this trial, which runs as a sub-orchestration; the output has it as <c>trial_id</c>, too.</param>
+public sealed record OperatorResult(JsonNode? Output, IReadOnlyList<string>? Chosen = null, TimeSpan? Wait = null, string? TrialId = null);
 
 /// <summary>A try that failed, for a reason that its DAG's owner should read.</summary>
 public sealed class OperatorException(string message) : Exception(message);
@@ -73,6 +79,13 @@ public static class ParameterChecks
 
     /// <summary>A text.</summary>
     public static string? Text(JsonNode? node) => node?.GetValueKind() == JsonValueKind.String ? null : "must be a text";
+
+    /// <summary>Texts.</summary>
+    public static string? Texts(JsonNode? node) =>
+        node is JsonArray items && items.All(item => item?.GetValueKind() == JsonValueKind.String) ? null : "must be a list of texts";
+
+    /// <summary>Nothing, or what passes another check.</summary>
+    public static Func<JsonNode?, string?> Optional(Func<JsonNode?, string?> check) => node => node is null ? null : check(node);
 
     /// <summary>A mapping.</summary>
     public static string? Mapping(JsonNode? node) => node is JsonObject ? null : "must be a mapping";

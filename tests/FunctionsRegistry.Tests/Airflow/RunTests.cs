@@ -223,6 +223,21 @@ public sealed class RunTests(RunTests.App app) : IClassFixture<RunTests.App>
         var path = await app.TriggerAsync(dagId, """{"conf": {"repository": "test-repo"}}""");
         await app.UntilAsync(path, "success");
         (await app.StatesAsync(path)).Values.ShouldAllBe(state => state == "success");
+        if (dagId == "evolution_workflow")
+        {
+            // test-repo is not indexed: the built-in corpus serves, and says so.
+            var trial = JsonDocument.Parse((await app.OutputAsync(dagId, path, "run_evolution"))!).RootElement;
+            trial.GetProperty("corpus").GetString().ShouldBe("built-in");
+            trial.GetProperty("generations").GetInt32().ShouldBe(10);
+            var id = trial.GetProperty("trial_id").GetString()!;
+            (await app.ScalarAsync<string>("SELECT status FROM evolution.trials WHERE id = $1", id)).ShouldBe("completed");
+            (await app.ScalarAsync<string>("SELECT result_hash FROM evolution.trials WHERE id = $1", id)).ShouldBe(trial.GetProperty("result_hash").GetString());
+            var population = JsonDocument.Parse((await app.OutputAsync(dagId, path, "initialize_population"))!).RootElement;
+            (await app.ScalarAsync<double>("SELECT initial_fitness FROM evolution.trials WHERE id = $1", id)).ShouldBe(population.GetProperty("best_fitness").GetDouble(), 1e-6);
+            var found = JsonDocument.Parse((await app.OutputAsync(dagId, path, "extract_patterns"))!).RootElement.GetProperty("patterns").GetInt32();
+            found.ShouldBeGreaterThan(0);
+            JsonDocument.Parse((await app.OutputAsync(dagId, path, "persist_results"))!).RootElement.GetProperty("total").GetInt32().ShouldBe(found);
+        }
         if (dagId == "system_monitoring")
         {
             JsonDocument.Parse((await app.OutputAsync(dagId, path, "check_services"))!).RootElement.GetProperty("services").GetProperty("postgresql").GetProperty("status").GetString().ShouldBe("healthy");

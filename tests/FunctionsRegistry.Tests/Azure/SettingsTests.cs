@@ -40,8 +40,7 @@ public sealed partial class SettingsTests(BicepFiles files)
 
         read.Count.ShouldBeGreaterThan(25);
         read.Except(set).Except(s_leftOut.Keys).Order().ShouldBeEmpty("read by the app, but not in modules/app-settings.bicep");
-        // A group is named as the slice that reads it. A slice that is not part of the app yet may have its settings there already, and `planned` holds
-        // those that the contracts agree on and no slice reads yet.
+        // A group is named as the slice that reads it. A slice that is not part of the app yet may have its settings there already.
         var known = groups.Where(group => group.Key == "platform" || Directory.Exists(Path.Combine(BicepFiles.Repository, "shared", Slice(group.Key))))
             .SelectMany(group => group.Value.Keys);
         known.Except(read).Order().ShouldBeEmpty("in modules/app-settings.bicep, but read by nobody");

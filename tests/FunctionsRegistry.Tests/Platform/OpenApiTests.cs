@@ -29,6 +29,7 @@ public sealed class OpenApiTests(RegistryApp app) : IClassFixture<RegistryApp>
     [InlineData("/dhg")]
     [InlineData("/hokusai")]
     [InlineData("/indexagent")]
+    [InlineData("/evolution")]
     [InlineData("/airflow")]
     public async Task A_document_is_whole(string prefix)
     {
