@@ -150,8 +150,10 @@ public sealed class DagRunListStore(NpgsqlDataSource database)
     {
         var where = new StringBuilder();
         Add("logical_at", filter.Logical);
-        Add("started_at", filter.Started);
-        Add("ended_at", filter.Ended);
+        // No run ends before it starts: what starts late enough and ends early enough lies between, in both indexes.
+        var isBetween = filter is { Started.From: not null, Ended.To: not null };
+        Add("started_at", isBetween ? filter.Started with { To = Earlier(filter.Started.To, filter.Ended.To!.Value) } : filter.Started);
+        Add("ended_at", isBetween ? filter.Ended with { From = Later(filter.Ended.From, filter.Started.From!.Value) } : filter.Ended);
         Add("updated_at", filter.Updated);
         return where.ToString();
 
@@ -163,6 +165,10 @@ public sealed class DagRunListStore(NpgsqlDataSource database)
                 where.Append($" AND {column} <= ${Parameter(command, to)}");
         }
     }
+
+    private static DateTimeOffset Earlier(DateTimeOffset? one, DateTimeOffset other) => one < other ? one.Value : other;
+
+    private static DateTimeOffset Later(DateTimeOffset? one, DateTimeOffset other) => one > other ? one.Value : other;
 
     private static int Parameter(NpgsqlBatchCommand command, object value)
     {

@@ -136,7 +136,7 @@ public sealed class RunApiTests(RunApiTests.App app) : IClassFixture<RunApiTests
     {
         await FillAsync();
         (string, string)[] orders = [("execution_date", "logical_at"), ("start_date", "started_at"), ("end_date", "ended_at"), ("dag_run_id", "run_id"), ("id", "id"), ("state", "state"), ("external_trigger", "external_trigger"), ("dag_id", "dag_id")];
-        string[] filters = ["", "state=success", "state=running,failed", "state=queued&state=success", "execution_date_gte=2024-01-05T00:00:00Z&execution_date_lte=2024-01-20T00:00:00+00:00", "start_date_gte=2024-01-10&state=failed", "end_date_lte=2024-01-15", "updated_at_gte=2024-01-25"];
+        string[] filters = ["", "state=success", "state=running,failed", "state=queued&state=success", "execution_date_gte=2024-01-05T00:00:00Z&execution_date_lte=2024-01-20T00:00:00+00:00", "start_date_gte=2024-01-10&state=failed", "end_date_lte=2024-01-15", "start_date_gte=2024-01-10&end_date_lte=2024-01-15", "updated_at_gte=2024-01-25"];
         foreach (var (field, column) in orders)
             foreach (var minus in (string[])["", "-"])
                 foreach (var filter in filters)
@@ -197,7 +197,7 @@ public sealed class RunApiTests(RunApiTests.App app) : IClassFixture<RunApiTests
         await using var command = app.Database.CreateCommand("""
             INSERT INTO airflow.dag_runs (dag_id, run_id, version, state, external_trigger, logical_at, interval_end_at, queued_at, started_at, ended_at, updated_at, checked_at, conf)
             SELECT 'listed', 'r' || n, d.version, (ARRAY['success', 'running', 'failed', 'queued'])[1 + n % 4], n % 3 = 0, t, t, t,
-                CASE WHEN n % 4 < 3 THEN t + (n * 7 % 5) * interval '1 hour' END, CASE WHEN n % 4 IN (0, 2) THEN t + (n * 11 % 7) * interval '1 hour' END, t, '2100-01-01', '{}'
+                CASE WHEN n % 4 < 3 THEN t + (n * 7 % 5) * interval '1 hour' END, CASE WHEN n % 4 IN (0, 2) THEN t + (4 + n * 11 % 7) * interval '1 hour' END, t, '2100-01-01', '{}'
             FROM generate_series(0, 29) n CROSS JOIN LATERAL (SELECT '2024-01-01Z'::timestamptz + n * interval '1 day' AS t) x JOIN airflow.dags d ON d.dag_id = 'listed';
             INSERT INTO airflow.task_instances (run_id, task_id, position, operator, pool, state, max_tries)
             SELECT r.id, t.id, t.position, 'echo', 'default_pool', t.state, 0 FROM airflow.dag_runs r, (VALUES ('a', 0, 'success'), ('b', 1, 'skipped')) t (id, position, state) WHERE r.dag_id = 'listed';
