@@ -46,10 +46,14 @@ public sealed class DagRunListStore(NpgsqlDataSource database)
     {
         if (IsOrderedByItsDates(filter))
             return await ReadAsync(CountCommand(filter), MergeCommand(filter), cancellationToken);
-        // Few rows are sorted; among many, a walk in order meets enough of them soon. How many there are must be known first.
+        // Few rows are sorted; among many, a walk in order meets enough of them soon. How many there are must be known first: for a range with two ends, which
+        // seldom has too many, in the same scan.
+        if (HasTwoEnds(filter) && await ReadSortedAsync(filter, cancellationToken) is { } found)
+            return found;
         var (_, total) = await ReadAsync(CountCommand(filter), null, cancellationToken);
-        var page = total < filter.Offset + filter.Limit + CountedAhead ? SortCommand(filter) : MergeCommand(filter);
-        return ((await ReadAsync(null, page, cancellationToken)).Runs, total);
+        return total < MostCounted(filter) && await ReadSortedAsync(filter, cancellationToken) is { } few
+            ? few
+            : ((await ReadAsync(null, MergeCommand(filter), cancellationToken)).Runs, total);
     }
 
     private async Task<(IReadOnlyList<DagRun> Runs, long Total)> ReadAsync(NpgsqlBatchCommand? count, NpgsqlBatchCommand? page, CancellationToken cancellationToken)
@@ -67,6 +71,30 @@ public sealed class DagRunListStore(NpgsqlDataSource database)
                 runs.Add(DagRunStore.Read(reader));
         return (runs, total);
     }
+
+    // Null: there are too many to sort.
+    private async Task<(IReadOnlyList<DagRun> Runs, long Total)?> ReadSortedAsync(DagRunFilter filter, CancellationToken cancellationToken)
+    {
+        await using var batch = database.CreateBatch();
+        batch.BatchCommands.Add(SortCommand(filter));
+        await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
+        var (runs, total) = (new List<DagRun>(), 0L);
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            total = reader.GetInt64(reader.FieldCount - 1);
+            if (!await reader.IsDBNullAsync(0, cancellationToken))
+                runs.Add(DagRunStore.Read(reader));
+        }
+        return total < MostCounted(filter) ? (runs, total) : null;
+    }
+
+    private static long MostCounted(DagRunFilter filter) => filter.Offset + (long)filter.Limit + CountedAhead;
+
+    private static bool HasTwoEnds(DagRunFilter filter) =>
+        new[] { filter.Logical, filter.Started, filter.Ended, filter.Updated }.Any(range => range is { From: not null, To: not null }) || IsBetween(filter);
+
+    // No run ends before it starts: what starts late enough and ends early enough lies between, in both indexes.
+    private static bool IsBetween(DagRunFilter filter) => filter is { Started.From: not null, Ended.To: not null };
 
     // Then one index has the filter and the order.
     private static bool IsOrderedByItsDates(DagRunFilter filter) => s_orders[filter.OrderBy] switch
@@ -91,19 +119,22 @@ public sealed class DagRunListStore(NpgsqlDataSource database)
             }
             return command;
         }
-        command.CommandText = $"SELECT count(*) FROM (SELECT 1 {FromFiltered(command, filter)} LIMIT {filter.Offset + (long)filter.Limit + CountedAhead}) c";
+        command.CommandText = $"SELECT count(*) FROM (SELECT 1 {FromFiltered(command, filter)} LIMIT {MostCounted(filter)}) c";
         return command;
     }
 
-    // MATERIALIZED: the server would rather walk an index in the wanted order, in the hope of meeting the few rows soon.
+    // MATERIALIZED: the server would rather walk an index in the wanted order, in the hope of meeting the few rows soon. Behind each row, how many there are;
+    // where those are too many, nothing is sorted.
     private static NpgsqlBatchCommand SortCommand(DagRunFilter filter)
     {
         var command = new NpgsqlBatchCommand();
         var (column, direction) = (s_orders[filter.OrderBy], filter.Descending ? "DESC" : "ASC");
         command.CommandText = $"""
-            WITH found AS MATERIALIZED (SELECT id, {column} AS k {FromFiltered(command, filter)})
-            SELECT {DagRunStore.Columns} FROM (SELECT id, k FROM found ORDER BY k {direction}, id {direction} LIMIT {filter.Limit} OFFSET {filter.Offset}) p
-            JOIN airflow.dag_runs r ON r.id = p.id ORDER BY p.k {direction}, p.id {direction}
+            WITH found AS MATERIALIZED (SELECT id, {column} AS k {FromFiltered(command, filter)} LIMIT {MostCounted(filter)}),
+            total AS MATERIALIZED (SELECT count(*) AS runs FROM found),
+            p AS (SELECT id, k FROM found WHERE (SELECT runs FROM total) < {MostCounted(filter)}
+                ORDER BY k {direction}, id {direction} LIMIT {filter.Limit} OFFSET {filter.Offset})
+            SELECT {DagRunStore.Columns}, total.runs FROM total LEFT JOIN (p JOIN airflow.dag_runs r ON r.id = p.id) ON true ORDER BY p.k {direction}, p.id {direction}
             """;
         return command;
     }
@@ -150,8 +181,7 @@ public sealed class DagRunListStore(NpgsqlDataSource database)
     {
         var where = new StringBuilder();
         Add("logical_at", filter.Logical);
-        // No run ends before it starts: what starts late enough and ends early enough lies between, in both indexes.
-        var isBetween = filter is { Started.From: not null, Ended.To: not null };
+        var isBetween = IsBetween(filter);
         Add("started_at", isBetween ? filter.Started with { To = Earlier(filter.Started.To, filter.Ended.To!.Value) } : filter.Started);
         Add("ended_at", isBetween ? filter.Ended with { From = Later(filter.Ended.From, filter.Started.From!.Value) } : filter.Ended);
         Add("updated_at", filter.Updated);
