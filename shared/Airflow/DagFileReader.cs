@@ -64,7 +64,7 @@ public sealed partial class DagFileReader
             return null;
         }
         var budget = 50_000;
-        if (IsTooLarge(root, 0, ref budget))
+        if (YamlJson.IsTooLarge(root, 0, ref budget))
         {
             Fault(root, "is nested too deeply, has too many parts, or refers to itself");
             return null;
@@ -264,7 +264,7 @@ public sealed partial class DagFileReader
             if (key is not YamlScalarNode { Value: { } name } || !known.Contains(name))
                 Fault(key, $"{place}there is no field '{key}'; there are {string.Join(", ", known)}");
             // An explicit null is the same as leaving the field out.
-            else if (!IsNull(value))
+            else if (!YamlJson.IsNull(value))
                 fields[name] = value;
         }
         return fields;
@@ -326,49 +326,11 @@ public sealed partial class DagFileReader
             case YamlSequenceNode items:
                 return new JsonArray([.. items.Select(ToJson)]);
             case YamlScalarNode scalar:
-                return ToJson(scalar);
+                return YamlJson.ToJson(scalar);
             default:
                 Fault(node, "cannot be understood");
                 return null;
         }
-    }
-
-    // YAML 1.2's core schema: only plain scalars have types.
-    private static JsonValue? ToJson(YamlScalarNode scalar)
-    {
-        var text = scalar.Value ?? "";
-        if (scalar.Style != ScalarStyle.Plain)
-            return JsonValue.Create(text);
-        if (IsNull(scalar))
-            return null;
-        if (text is "true" or "True" or "TRUE" or "false" or "False" or "FALSE")
-            return JsonValue.Create(text[0] is 't' or 'T');
-        if (long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var integer))
-            return JsonValue.Create(integer);
-        return Float().IsMatch(text) && double.TryParse(text, CultureInfo.InvariantCulture, out var number) && double.IsFinite(number)
-            ? JsonValue.Create(number)
-            : JsonValue.Create(text);
-    }
-
-    [GeneratedRegex(@"\A[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\z", RegexOptions.CultureInvariant)]
-    private static partial Regex Float();
-
-    private static bool IsNull(YamlNode node) => node is YamlScalarNode { Style: ScalarStyle.Plain, Value: null or "" or "~" or "null" or "Null" or "NULL" };
-
-    // An alias is its anchor's node again: a few lines of them can stand for a file without end.
-    private static bool IsTooLarge(YamlNode node, int depth, ref int budget)
-    {
-        if (depth > 30 || --budget < 0)
-            return true;
-        if (node is YamlMappingNode mapping)
-            foreach (var (key, value) in mapping.Children)
-                if (IsTooLarge(key, depth + 1, ref budget) || IsTooLarge(value, depth + 1, ref budget))
-                    return true;
-        if (node is YamlSequenceNode items)
-            foreach (var item in items.Children)
-                if (IsTooLarge(item, depth + 1, ref budget))
-                    return true;
-        return false;
     }
 
     private void Fault(YamlNode node, string reason) => _faults.Add(new DagFault(_fileName, Math.Max(1, node.Start.Line), reason));
