@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using FunctionsRegistry.Errors;
 using FunctionsRegistry.Evolution;
 using FunctionsRegistry.Functions.Http;
+using FunctionsRegistry.Json;
 
 namespace FunctionsRegistry.Functions.Evolution;
 
@@ -132,7 +133,7 @@ public sealed class TrialFunctions(TrialService service, TrialStore trials, Tria
 
     private static TrialRules ReadRules(FieldReader fields)
     {
-        var parameters = fields.OptionalObject("parameters") is { } given ? JsonObject.Create(given)! : [];
+        var parameters = fields.OptionalObject("parameters") is { } given ? JsonNodes.OfObject(given) : [];
         var more = fields.OptionalFields("parameters");
         var seed = more?.OptionalWholeNumber("seed", long.MinValue, long.MaxValue) ?? Random.Shared.NextInt64(1L << 53);
         var selection = more?.OptionalChoice("selection_method", "tournament", "roulette", "rank") ?? "tournament";

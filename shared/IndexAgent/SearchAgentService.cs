@@ -4,6 +4,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using FunctionsRegistry.Errors;
 using FunctionsRegistry.Evolution;
+using FunctionsRegistry.Json;
 
 namespace FunctionsRegistry.IndexAgent;
 
@@ -102,7 +103,7 @@ public sealed class SearchAgentService(SearchAgentStore store, ObjectiveService 
     {
         if (given is not { } element)
             return ([], genome);
-        var parameters = JsonObject.Create(element)!;
+        var parameters = JsonNodes.OfObject(element);
         var weights = genome.Weights.ToArray();
         if (parameters["genome"] is { } node)
         {

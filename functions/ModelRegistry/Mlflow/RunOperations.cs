@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using FunctionsRegistry.Functions.Http;
+using FunctionsRegistry.Json;
 using FunctionsRegistry.ModelRegistry.Mlflow;
 using static FunctionsRegistry.Functions.ModelRegistry.Mlflow.MlflowRequests;
 
@@ -146,7 +147,7 @@ public sealed class RunOperations(RunStore runs, RunLogStore log, PurgeService p
         JsonNode? model;
         try
         {
-            model = JsonNode.Parse(body.ModelJson);
+            model = JsonNodes.Of(JsonElement.Parse(body.ModelJson));
         }
         catch (JsonException exception)
         {

@@ -40,7 +40,7 @@ public sealed class FaultTests(TestServices services)
                 workers.Add(hub.StartWorker());
             }
             foreach (var instance in instances)
-                EffectHub.CheckEnd(await client.Client.EndOfAsync(instance, 60));
+                await hub.CheckEndAsync(client.Client, instance, 60);
         }
         finally
         {
@@ -68,7 +68,7 @@ public sealed class FaultTests(TestServices services)
         {
             // Well before a lease would have ended.
             foreach (var instance in instances)
-                EffectHub.CheckEnd(await client.Client.EndOfAsync(instance, 15));
+                await hub.CheckEndAsync(client.Client, instance, 15);
         }
         finally
         {
@@ -87,7 +87,7 @@ public sealed class FaultTests(TestServices services)
         var instances = await Task.WhenAll(Enumerable.Range(0, 60).Select(number =>
             (number % 2 == 0 ? first : second).Durable().ScheduleNewOrchestrationInstanceAsync("ten_steps")));
         foreach (var instance in instances)
-            EffectHub.CheckEnd(await second.Durable().EndOfAsync(instance));
+            await hub.CheckEndAsync(second.Durable(), instance, 20);
 
         await hub.CheckAsync(instances);
         (await hub.ScalarAsync<long>("SELECT count(*) FROM effects")).ShouldBe(60 * EffectFunctions.Steps);
@@ -123,7 +123,7 @@ public sealed class FaultTests(TestServices services)
             });
         }
         foreach (var instance in instances)
-            EffectHub.CheckEnd(await app.Durable().EndOfAsync(instance, 40));
+            await hub.CheckEndAsync(app.Durable(), instance, 40);
         await hub.CheckAsync(instances);
         app.Log.ShouldNotContain(entry => entry.Text.Contains("engine failed", StringComparison.Ordinal));
     }
@@ -162,7 +162,7 @@ public sealed class FaultTests(TestServices services)
                 });
             }
             foreach (var instance in instances)
-                EffectHub.CheckEnd(await app.Durable().EndOfAsync(instance, 40));
+                await hub.CheckEndAsync(app.Durable(), instance, 40);
             await hub.CheckAsync(instances);
         }
         finally
@@ -258,8 +258,28 @@ public sealed class FaultTests(TestServices services)
             }
         }
 
-        public static void CheckEnd(OrchestrationMetadata end) => (end.RuntimeStatus, end.SerializedOutput, end.FailureDetails?.ToString())
-            .ShouldBe((OrchestrationRuntimeStatus.Completed, "45", null), end.InstanceId);
+        /// <summary>Waits for the end; what is stuck is shown with all that the engine has of it.</summary>
+        public async Task CheckEndAsync(DurableTaskClient client, string instance, int seconds)
+        {
+            try
+            {
+                var end = await client.EndOfAsync(instance, seconds);
+                (end.RuntimeStatus, end.SerializedOutput, end.FailureDetails?.ToString()).ShouldBe((OrchestrationRuntimeStatus.Completed, "45", null), end.InstanceId);
+            }
+            catch (TimeoutException exception)
+            {
+                var rows = await ListAsync<string>(
+                    """
+                    SELECT 'worker ' || w::text FROM durable.workers w
+                    UNION ALL SELECT 'instance ' || i::text FROM durable.instances i WHERE i.status NOT IN (1, 3, 5)
+                    UNION ALL SELECT 'message ' || m::text FROM durable.messages m
+                    UNION ALL SELECT 'activity ' || a::text FROM durable.activities a
+                    UNION ALL (SELECT 'event ' || h::text FROM durable.history h JOIN durable.instances i ON i.execution = h.execution
+                        WHERE i.status NOT IN (1, 3, 5) ORDER BY h.execution, h.sequence)
+                    """);
+                throw new TimeoutException($"{exception.Message}{Environment.NewLine}{string.Join(Environment.NewLine, rows)}", exception);
+            }
+        }
 
         public async Task CheckAsync(IReadOnlyCollection<string> instances)
         {

@@ -23,7 +23,7 @@ public sealed class WorkerTests(TestServices services)
 
         var late = (await store.ClaimAsync(id, slow, Later, CancellationToken.None))!;
         (await store.ClaimAsync(id, fast, Later, CancellationToken.None)).ShouldBeNull();
-        await store.UnlockAsync(id, slow, CancellationToken.None);
+        await hub.ScalarAsync<int>("UPDATE durable.instances SET locked_by = NULL RETURNING 1");
         var taken = (await store.ClaimAsync(id, fast, Later, CancellationToken.None))!;
         taken.Instance.Attempts.ShouldBe(2);
         var result = new TurnResult([new HistoryEvent(0, EventKind.Started, -1, null, null, null, null, Later)], OrchestrationRuntimeStatus.Running);
@@ -86,6 +86,51 @@ public sealed class WorkerTests(TestServices services)
 
         app.Log.ShouldContain(entry => entry.Text.Contains("1 durable worker(s) died: 1 turn(s)", StringComparison.Ordinal));
         (await hub.ScalarAsync<long>("SELECT count(*) FROM durable.workers")).ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task A_lock_that_was_stored_after_its_connection_broke_is_found_at_any_time()
+    {
+        await using var hub = await HubAsync();
+        var gates = new Gates();
+        await using var app = await hub.StartAsync([typeof(Functions)], With(gates), """ "extensions": { "durableTask": { "maxConcurrentActivityFunctions": 1 } } """);
+        var waits = await app.Durable().ScheduleNewOrchestrationInstanceAsync(nameof(Functions.waits));
+        await app.Durable().WaitForInstanceStartAsync(waits);
+        var gated = new List<string>();
+        for (var i = 0; i < 2; i++)
+            gated.Add(await app.Durable().ScheduleNewOrchestrationInstanceAsync(nameof(Functions.gated), i.ToString()));
+        await DurableAppExtensions.UntilAsync(async () => await hub.ScalarAsync<long>("SELECT count(*) FROM durable.activities") == 2);
+        await gates.BegunAsync(1);
+
+        // As the database does it for a batch whose sender is gone, of which this worker hears nothing.
+        await hub.ScalarAsync<int>("UPDATE durable.activities SET locked_by = (SELECT worker_id FROM durable.workers) WHERE locked_by IS NULL RETURNING 1");
+        await hub.ScalarAsync<int>(
+            """
+            WITH letter AS (INSERT INTO durable.messages (instance_id, kind, name, payload, due_at) VALUES ($1, 10, 'go', '7', now()))
+            UPDATE durable.instances SET locked_by = (SELECT worker_id FROM durable.workers) WHERE instance_id = $1 RETURNING 1
+            """,
+            waits);
+        gates.Open.Release(2);
+
+        (await app.Durable().EndOfAsync(waits)).ReadOutputAs<int>().ShouldBe(7);
+        foreach (var id in gated)
+            (await app.Durable().EndOfAsync(id)).RuntimeStatus.ShouldBe(OrchestrationRuntimeStatus.Completed);
+    }
+
+    [Fact]
+    public async Task A_turn_that_was_stored_is_not_stored_again_under_a_late_lock_of_its_worker()
+    {
+        await using var hub = await HubAsync();
+        await using var idle = await IdleAsync(hub);
+        var (store, worker) = (idle.Service<TurnStore>(), Guid.CreateVersion7());
+        var id = await idle.Client.ScheduleNewOrchestrationInstanceAsync(nameof(Functions.gated));
+        var turn = (await store.ClaimAsync(id, worker, Later, CancellationToken.None))!;
+        var result = new TurnResult([new HistoryEvent(0, EventKind.Started, -1, null, null, null, null, Later)], OrchestrationRuntimeStatus.Running);
+        await store.CommitAsync(turn with { History = [] }, result, 0, Later, CancellationToken.None);
+
+        await hub.ScalarAsync<int>("UPDATE durable.instances SET locked_by = $1::uuid RETURNING 1", worker);
+
+        await Should.ThrowAsync<LockLostException>(() => store.CommitAsync(turn, result, 0, Later, CancellationToken.None));
     }
 
     [Fact]

@@ -57,6 +57,17 @@ public sealed class TrialTests(EvolutionApp app) : IClassFixture<EvolutionApp>
     }
 
     [Fact]
+    public async Task Of_a_parameter_that_comes_twice_the_last_counts()
+    {
+        var started = await app.PostAsync(
+            "/evolution/start", new { generations = 1, population_size = 5, parameters = JsonElement.Parse("""{"seed": 1, "a": {"b": 1}, "seed": 2, "a": {"b": 2, "b": 3}}""") });
+
+        var parameters = started.GetProperty("config").GetProperty("parameters");
+        parameters.GetProperty("seed").GetInt32().ShouldBe(2);
+        parameters.GetProperty("a").GetProperty("b").GetInt32().ShouldBe(3);
+    }
+
+    [Fact]
     public async Task The_best_genome_is_an_agent_that_searches()
     {
         var trial = await app.RunTrialAsync(new { generations = 2, population_size = 5 });

@@ -40,6 +40,9 @@ public sealed class AgentTests(IndexAgentApp app) : IClassFixture<IndexAgentApp>
         await app.PostAsync("/agents", new { name = "x", parameters = new { genome = new { speed = 1 } } }, 422);
         await app.PostAsync("/agents", new { name = "x", parameters = new { genome = new { body = -1 } } }, 422);
         await app.PostAsync("/agents", new { name = "x", parameters = new { genome = 7 } }, 422);
+        // As in Python.
+        var twice = await app.PostAsync("/agents", new { name = "x", parameters = JsonElement.Parse("""{"a": 1, "genome": {"body": -1, "body": 0}, "a": {"b": 1, "b": 2}}""") });
+        twice.GetProperty("config").GetProperty("parameters").GetProperty("a").GetProperty("b").GetInt32().ShouldBe(2);
         await app.GetAsync("/agents/agent-nobody", 404);
     }
 

@@ -227,6 +227,8 @@ public sealed class TrackingTests(HokusaiApp app) : IClassFixture<HokusaiApp>
         var history = run.GetProperty("data").GetProperty("tags").EnumerateArray().Single(tag => tag.Str("key") == "mlflow.log-model.history").Str("value")!;
         JsonDocument.Parse(history).RootElement[0].Str("artifact_path").ShouldBe("model");
         (await app.PostAsync("runs/log-model", $$"""{"run_id": "{{id}}", "model_json": "{}"}""", 400)).Message().ShouldContain("mandatory fields");
+        var twice = Text($$"""{"artifact_path": "a", "artifact_path": "b", "flavors": {}, "utc_time_created": "now", "run_id": "{{id}}"}""");
+        await app.PostAsync("runs/log-model", $$"""{"run_id": "{{id}}", "model_json": {{twice}}}""");
     }
 
     [Fact]

@@ -8,6 +8,13 @@ namespace FunctionsRegistry.LocalRuntime.Durable;
 /// <content>Activities, and the loops.</content>
 internal sealed partial class DurableWorker
 {
+    // Known as running before it is: a lock without anybody who runs it would be taken for a forgotten one.
+    private void RunActivities(ActivityWork work)
+    {
+        _runningActivities[(work.Execution, work.Task)] = true;
+        Detach(() => RunActivitiesAsync(work));
+    }
+
     // One place: an activity, and then those that wait.
     private async Task RunActivitiesAsync(ActivityWork? work)
     {
@@ -95,7 +102,6 @@ internal sealed partial class DurableWorker
             }
             catch (Exception exception) when (IsTransient(exception) && !_drained.IsCancellationRequested)
             {
-                _isSuspicious = true;
                 if (begun)
                     End(work.InstanceId);
                 await WaitAfterTroubleAsync(exception);
@@ -146,7 +152,7 @@ internal sealed partial class DurableWorker
             foreach (var work in found.Activities)
             {
                 used++;
-                Detach(() => RunActivitiesAsync(work));
+                RunActivities(work);
             }
             if (room > 0 && used == room || room == 0)
                 _freeActivities.Mark();
@@ -172,8 +178,7 @@ internal sealed partial class DurableWorker
     private async Task MaintainAsync()
     {
         await Task.Delay(s_pollInterval, _stopping.Token);
-        if (_isSuspicious || _suspects.Count + _suspectInstances.Count > 0)
-            await FreeForgottenAsync();
+        await FreeForgottenAsync();
         if (!await session.MaintainAsync(Now(), _stopping.Token))
             return;
         _waiting.Mark();
@@ -181,32 +186,22 @@ internal sealed partial class DurableWorker
         Wake();
     }
 
-    // When a connection breaks, the database may have locked for us what we never heard of: nobody would work on it while this process lives.
+    // When a connection breaks, the database may have locked for us what we never heard of, also some time later: it works through what it had received.
+    // Nobody would work on it while this process lives.
     private async Task FreeForgottenAsync()
     {
-        var wasSuspicious = _isSuspicious;
-        _isSuspicious = false;
-        var (instances, activities) = await store.ListLocksAsync(session.Id, _stopping.Token);
-        // Those that are worked on now are looked at again until they were not: what goes on may have begun without the lock.
-        var busy = new HashSet<string>();
-        foreach (var instance in instances.Where(instance => wasSuspicious || _suspectInstances.Contains(instance)))
+        var (instances, activities) = await store.ListLocksAsync(session.Id, Now(), _stopping.Token);
+        // A turn takes a lock of its own worker back. Those that are worked on are looked at again the next time.
+        foreach (var instance in instances.Where(instance => !_running.ContainsKey(instance)))
+            Hint(instance);
+        var suspects = activities.Where(work => !_runningActivities.ContainsKey((work.Execution, work.Task))).ToList();
+        // Twice in a row: of one that was locked just now this process may not have heard yet.
+        foreach (var work in suspects.Where(work => _suspects.Contains((work.Execution, work.Task))))
         {
-            if (_running.ContainsKey(instance) || !TryBegin(instance))
-            {
-                busy.Add(instance);
-                continue;
-            }
-            // Nobody here works on it now, so the lock is nobody's.
-            await store.UnlockAsync(instance, session.Id, _stopping.Token);
-            RunTurns(instance, null);
+            await store.ReleaseActivityAsync(work, _stopping.Token);
+            _freeActivities.Mark();
         }
-        var suspects = activities.Select(work => (work.Execution, work.Task)).Where(key => !_runningActivities.ContainsKey(key)).ToHashSet();
-        foreach (var work in activities)
-            // Twice in a row: one that was locked just now may not have begun yet.
-            if (suspects.Contains((work.Execution, work.Task)) && _suspects.Contains((work.Execution, work.Task)))
-                await store.ReleaseActivityAsync(work, _stopping.Token);
-        _freeActivities.Mark();
-        (_suspects, _suspectInstances) = (suspects, busy);
+        _suspects = suspects.Select(work => (work.Execution, work.Task)).ToHashSet();
     }
 
     private async Task LoopAsync(Func<Task> step)
@@ -224,7 +219,6 @@ internal sealed partial class DurableWorker
             }
             catch (Exception exception)
             {
-                _isSuspicious = true;
                 await WaitAfterTroubleAsync(exception);
             }
         }

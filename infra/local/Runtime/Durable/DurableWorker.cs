@@ -38,9 +38,7 @@ internal sealed partial class DurableWorker(
     private long _nextPollTicks;
     private int _notifying;
     private int _troubled;
-    private volatile bool _isSuspicious;
     private HashSet<(Guid Execution, int Task)> _suspects = [];
-    private HashSet<string> _suspectInstances = [];
 
     /// <summary>Whether the app has such an orchestrator.</summary>
     public bool HasOrchestrator(string name) => _orchestrators.ContainsKey(name);
@@ -182,11 +180,6 @@ internal sealed partial class DurableWorker(
                 turn = null;
             }
         }
-        catch (Exception) when (!_drained.IsCancellationRequested)
-        {
-            _isSuspicious = true;
-            throw;
-        }
         finally
         {
             End(instanceId);
@@ -212,7 +205,7 @@ internal sealed partial class DurableWorker(
             return true;
         }
         foreach (var work in committed.Activities)
-            Detach(() => RunActivitiesAsync(work));
+            RunActivities(work);
         if (committed.LeavesActivities)
             Leave(_freeActivities);
         foreach (var other in committed.Others)
@@ -307,7 +300,6 @@ internal sealed partial class DurableWorker(
             }
             catch (Exception exception) when (IsTransient(exception))
             {
-                _isSuspicious = true;
                 await WaitAfterTroubleAsync(exception);
             }
             catch (PostgresException exception) when (!isLast)

@@ -171,7 +171,8 @@ internal sealed class TurnStore(NpgsqlDataSource database, HistoryCache cache)
             Remember(turn, result);
             return new CommittedTurn(hasMore || result.ContinuesAs is not null, commit.Activities, commit.LeavesActivities, others);
         }
-        catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.DivisionByZero)
+        // An event that is there already is this very turn's, stored while the connection broke: since then a late lock of this worker came through.
+        catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.DivisionByZero || exception.ConstraintName == "history_pkey")
         {
             cache.Remove(turn.Instance.Id);
             throw new LockLostException(exception);
@@ -199,14 +200,6 @@ internal sealed class TurnStore(NpgsqlDataSource database, HistoryCache cache)
         await batch.ExecuteNonQueryAsync(cancellationToken);
     }
 
-    /// <summary>Gives a turn back that failed; it counts as begun.</summary>
-    public async Task UnlockAsync(string instanceId, Guid worker, CancellationToken cancellationToken)
-    {
-        await using var batch = database.CreateBatch();
-        batch.Add("UPDATE durable.instances SET locked_by = NULL WHERE instance_id = $1 AND locked_by = $2", Of(instanceId), Of(worker));
-        await batch.ExecuteNonQueryAsync(cancellationToken);
-    }
-
     /// <summary>An instance as a turn sees it, without a lock; null when there is none.</summary>
     public async Task<Instance?> FindAsync(string instanceId, CancellationToken cancellationToken)
     {
@@ -221,12 +214,13 @@ internal sealed class TurnStore(NpgsqlDataSource database, HistoryCache cache)
         return await ReadLockAsync(reader, instanceId, null, cancellationToken);
     }
 
-    /// <summary>What a worker has locked.</summary>
-    public async Task<(List<string> Instances, List<ActivityWork> Activities)> ListLocksAsync(Guid worker, CancellationToken cancellationToken)
+    /// <summary>What a worker has locked: instances that have something to do, and activities.</summary>
+    public async Task<(List<string> Instances, List<ActivityWork> Activities)> ListLocksAsync(Guid worker, DateTime now, CancellationToken cancellationToken)
     {
         await using var batch = database.CreateBatch();
         batch.Add(
-            "SELECT instance_id FROM durable.instances WHERE locked_by = $1 AND instance_id IN (SELECT instance_id FROM durable.messages)", Of(worker));
+            "SELECT instance_id FROM durable.instances WHERE locked_by = $1 AND instance_id IN (SELECT instance_id FROM durable.messages WHERE due_at <= $2)",
+            Of(worker), Of(now));
         batch.Add("SELECT instance_id, execution, task, NULL::text, NULL::text, attempts FROM durable.activities WHERE locked_by = $1", Of(worker));
         await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
         var (instances, activities) = (new List<string>(), new List<ActivityWork>());
