@@ -75,6 +75,7 @@ public static class RegistryServices
         services.AddSingleton<PrometheusMetrics>();
         services.AddSingleton<ProcessMetrics>();
         services.AddSingleton<HttpMetrics>();
+        services.AddSingleton<ConnectionLimit>();
         services.AddHostedService<Telemetry>();
     }
 }

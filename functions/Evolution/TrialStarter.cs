@@ -36,8 +36,8 @@ public sealed partial class TrialStarter(ILogger<TrialStarter> logger)
     private partial void LogLeft(string trialId, string reason);
 }
 
-/// <summary>What a crash left behind; repeating it is harmless.</summary>
-public sealed class EvolutionTimers(TrialStore store, TrialService trials, TrialStarter starter, TimeProvider time)
+/// <summary>What a crash left behind, and what is past its time; repeating either is harmless.</summary>
+public sealed class EvolutionTimers(TrialStore store, TrialService trials, TrialStarter starter, EvolutionOptions options, TimeProvider time)
 {
     private const int SweepSize = 100;
     private static readonly TimeSpan s_still = TimeSpan.FromSeconds(30);
@@ -53,5 +53,13 @@ public sealed class EvolutionTimers(TrialStore store, TrialService trials, Trial
             else if (instance.IsCompleted)
                 await trials.FailAsync(id, "The trial's orchestration was ended from outside.", cancellationToken);
         }
+    }
+
+    /// <summary>Daily: trials that were over long ago, with all that belongs to them. The agents that they bred stay.</summary>
+    [Function("timer_evolution_purge")]
+    public async Task Purge([TimerTrigger("0 20 3 * * *")] TimerInfo timer, CancellationToken cancellationToken)
+    {
+        if (options.KeepTrialsDays > 0)
+            await store.PurgeAsync(time.GetUtcNow().AddDays(-options.KeepTrialsDays), cancellationToken);
     }
 }

@@ -7,7 +7,7 @@ namespace FunctionsRegistry.Functions.Http;
 
 /// <summary>The outermost middleware: gives the request its id, runs the function's result, and turns any failure into its family's body.</summary>
 public sealed partial class ErrorBoundaryMiddleware(
-    IConfiguration configuration, HttpMetrics metrics, TimeProvider time, ILogger<ErrorBoundaryMiddleware> logger) : IFunctionsWorkerMiddleware
+    IConfiguration configuration, HttpMetrics metrics, ConnectionLimit connections, TimeProvider time, ILogger<ErrorBoundaryMiddleware> logger) : IFunctionsWorkerMiddleware
 {
     private const string RequestIdHeader = "X-Request-Id";
 
@@ -30,8 +30,10 @@ public sealed partial class ErrorBoundaryMiddleware(
         var family = Families.OfPath(http.Request.Path) ?? rules.Family;
         http.Items[typeof(RequestState)] = new RequestState(rules, family, requestId);
         http.Response.Headers[RequestIdHeader] = requestId;
+        var entered = false;
         try
         {
+            entered = connections.Enter(family, rules);
             RequestBody.SetLimit(http.Request, rules.BodyLimit is { } limit ? limit.ReadBytes(configuration) : RequestBody.JsonLimitBytes);
             await next(context);
             await ExecuteResultAsync(context, http);
@@ -48,6 +50,8 @@ public sealed partial class ErrorBoundaryMiddleware(
         }
         finally
         {
+            if (entered)
+                connections.Leave(family);
             metrics.End(begin, http.Request.Method, rules.Route, http.Response.StatusCode);
         }
     }

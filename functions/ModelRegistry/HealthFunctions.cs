@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using FunctionsRegistry.Errors;
 using FunctionsRegistry.Functions.Http;
 using FunctionsRegistry.Functions.ModelRegistry.Mlflow;
+using FunctionsRegistry.Metrics;
 using FunctionsRegistry.ModelRegistry;
 using FunctionsRegistry.ModelRegistry.Mlflow;
 
@@ -11,7 +12,8 @@ namespace FunctionsRegistry.Functions.ModelRegistry;
 
 /// <summary>spec-hokusai.md, all its health endpoints: public, never cached, never a 500 for a dependency.</summary>
 [Contract(Family.Hokusai)]
-public sealed class HealthFunctions(HokusaiHealth health, MlflowServerOptions server, MlflowProxy proxy, SharedBreaker breaker)
+public sealed class HealthFunctions(
+    HokusaiHealth health, MlflowServerOptions server, MlflowProxy proxy, SharedBreaker breaker, PrometheusMetrics metrics, ProcessMetrics process)
 {
     private const string Experiments = "/api/2.0/mlflow/experiments/search?max_results=1";
     private const string Models = "/api/2.0/mlflow/registered-models/search?max_results=1";
@@ -59,12 +61,16 @@ public sealed class HealthFunctions(HokusaiHealth health, MlflowServerOptions se
 #pragma warning restore CA1822
         Answer(request, HokusaiHealth.GetVersion());
 
-    /// <summary>GET /metrics.</summary>
+    /// <summary>GET /metrics: the connection to MLflow, and this process.</summary>
     [Function("hokusai_health_metrics"), Public, Unlimited]
     [Answers("text/plain")]
     public async Task<IResult> Metrics(
-        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "hokusai/metrics")] HttpRequest request, CancellationToken cancellationToken) =>
-        Results.Text(await health.GetMetricsAsync(cancellationToken), "text/plain; version=0.0.4; charset=utf-8", Encoding.UTF8);
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "hokusai/metrics")] HttpRequest request, CancellationToken cancellationToken)
+    {
+        // Looks at MLflow, so that what is told is of now.
+        await health.CheckMlflowAsync(cancellationToken);
+        return Results.Bytes(metrics.Write(MlflowMetrics.MeterName, process.Meter), PrometheusMetrics.ContentType);
+    }
 
     /// <summary>GET /health/mlflow: 503 while the breaker is open.</summary>
     [Function("hokusai_health_mlflow"), Public, Unlimited]

@@ -11,7 +11,7 @@ namespace FunctionsRegistry.Functions.ModelRegistry;
 
 /// <summary>What the health endpoints of spec-hokusai.md report: the platform's own checks under the contract's names, and MLflow's, whichever it is.</summary>
 public sealed class HokusaiHealth(
-    HealthChecks checks, MlflowServerOptions server, MlflowProxy proxy, SharedBreaker breaker, MlflowProxyCounts counts, IConfiguration configuration, TimeProvider time)
+    HealthChecks checks, MlflowServerOptions server, MlflowProxy proxy, SharedBreaker breaker, MlflowMetrics metrics, IConfiguration configuration, TimeProvider time)
 {
     /// <summary>The version of the contract that is served.</summary>
     public const string ApiVersion = "1.0.0";
@@ -32,18 +32,9 @@ public sealed class HokusaiHealth(
     {
         if (_mlflow is { } last && time.GetUtcNow() - last.At < s_keptFor && last.Breaker.State == breaker.Snapshot.State)
             return last;
-        if (!proxy.IsOn)
-        {
-            var platform = await checks.CheckAsync(cancellationToken);
-            var down = platform.Services.Where(pair => pair.Key is "postgresql" or "blob_storage" && pair.Value.Status != "healthy").Select(pair => pair.Key).ToArray();
-            return _mlflow = new MlflowState(
-                down.Length == 0, breaker.Snapshot, down.Length == 0 ? null : $"{string.Join(" and ", down)} unavailable", platform.Services["postgresql"].DurationMs, time.GetUtcNow());
-        }
-        if (breaker.Snapshot is { State: BreakerState.Open } open)
-            return _mlflow = new MlflowState(false, open, "MLflow server unavailable", null, time.GetUtcNow());
-        var (status, ms, error) = await proxy.ProbeAsync("/health", s_probeTime, cancellationToken);
-        return _mlflow = new MlflowState(
-            status is 200 or 404, breaker.Snapshot, error ?? (status is 200 or 404 ? null : $"Unexpected status code: {status}"), ms, time.GetUtcNow());
+        var state = await LookAsync(cancellationToken);
+        metrics.RecordLook(state.Connected, state.ResponseMs is { } ms ? TimeSpan.FromMilliseconds(ms) : null);
+        return _mlflow = state;
     }
 
     /// <summary>Whether the hub of the durable functions answers: in PostgreSQL locally, in the storage account or the scheduler on Azure.</summary>
@@ -168,29 +159,24 @@ public sealed class HokusaiHealth(
         };
     }
 
-    /// <summary>GET /metrics: the MLflow connection in Prometheus' text format, under the original's names.</summary>
-    public async Task<string> GetMetricsAsync(CancellationToken cancellationToken)
-    {
-        var mlflow = await CheckMlflowAsync(cancellationToken);
-        var text = new StringBuilder();
-        Add("mlflow_circuit_breaker_state", "gauge", "0 CLOSED, 1 HALF_OPEN, 2 OPEN", (int)mlflow.Breaker.State);
-        Add("mlflow_circuit_breaker_opened_total", "counter", "How often this process opened the breaker", breaker.Opened);
-        Add("mlflow_circuit_breaker_failures_total", "counter", "Calls that the breaker counted as failures", counts.Failures);
-        Add("mlflow_connection_status", "gauge", "1 when MLflow answers", mlflow.Connected ? 1 : 0);
-        Add("mlflow_connection_attempts_total", "counter", "Calls to the MLflow server", counts.Attempts);
-        Add("mlflow_connection_failures_total", "counter", "Calls to the MLflow server that failed", counts.Failures);
-        text.Append("# HELP mlflow_response_time_seconds Time until the MLflow server's answers began\n# TYPE mlflow_response_time_seconds summary\n");
-        text.Append(CultureInfo.InvariantCulture, $"mlflow_response_time_seconds_sum {counts.Seconds}\nmlflow_response_time_seconds_count {counts.Attempts}\n");
-        text.Append("# HELP mlflow_info How MLflow is served\n# TYPE mlflow_info gauge\n");
-        text.Append(CultureInfo.InvariantCulture, $"mlflow_info{{mode=\"{(proxy.IsOn ? "proxy" : "native")}\",version=\"{MlflowRoutes.MlflowVersion}\"}} 1\n");
-        return text.ToString();
-
-        void Add(string name, string type, string help, long value) =>
-            text.Append(CultureInfo.InvariantCulture, $"# HELP {name} {help}\n# TYPE {name} {type}\n{name} {value}\n");
-    }
-
     /// <summary>Now, as the contract writes it.</summary>
     public string Now() => time.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
+
+    private async Task<MlflowState> LookAsync(CancellationToken cancellationToken)
+    {
+        if (!proxy.IsOn)
+        {
+            var platform = await checks.CheckAsync(cancellationToken);
+            var down = platform.Services.Where(pair => pair.Key is "postgresql" or "blob_storage" && pair.Value.Status != "healthy").Select(pair => pair.Key).ToArray();
+            return new MlflowState(
+                down.Length == 0, breaker.Snapshot, down.Length == 0 ? null : $"{string.Join(" and ", down)} unavailable", platform.Services["postgresql"].DurationMs, time.GetUtcNow());
+        }
+        if (breaker.Snapshot is { State: BreakerState.Open } open)
+            return new MlflowState(false, open, "MLflow server unavailable", null, time.GetUtcNow());
+        var (status, ms, error) = await proxy.ProbeAsync("/health", s_probeTime, cancellationToken);
+        return new MlflowState(
+            status is 200 or 404, breaker.Snapshot, error ?? (status is 200 or 404 ? null : $"Unexpected status code: {status}"), ms, time.GetUtcNow());
+    }
 
     private async Task<JsonObject> GetServicesAsync(CancellationToken cancellationToken)
     {

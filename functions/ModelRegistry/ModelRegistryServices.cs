@@ -45,8 +45,7 @@ public static class ModelRegistryServices
         services.AddSingleton<MlflowRoutes>();
         services.AddSingleton(MlflowServerOptions.FromConfiguration(configuration));
         services.AddSingleton<SharedBreaker>();
-        services.AddSingleton<BreakerMetrics>();
-        services.AddSingleton<MlflowProxyCounts>();
+        services.AddSingleton<MlflowMetrics>();
         services.AddSingleton<MlflowProxy>();
         services.AddHttpClient(MlflowProxy.ClientName, client => client.Timeout = Timeout.InfiniteTimeSpan).ConfigurePrimaryHttpMessageHandler(() => new SocketsHttpHandler
         {

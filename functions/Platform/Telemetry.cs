@@ -19,7 +19,7 @@ public sealed class Telemetry(IConfiguration configuration, IServiceProvider ser
     public Task StartAsync(CancellationToken cancellationToken)
     {
         services.GetRequiredService<ProcessMetrics>();
-        services.GetRequiredService<BreakerMetrics>();
+        services.GetRequiredService<MlflowMetrics>();
         if (configuration["OTEL_EXPORTER_OTLP_ENDPOINT"] is not { Length: > 0 })
             return Task.CompletedTask;
         var resource = ResourceBuilder.CreateDefault().AddService(configuration["OTEL_SERVICE_NAME"] is { Length: > 0 } name ? name : "functionsregistry");

@@ -14,6 +14,9 @@ public static class CommonErrors
     /// <summary>429.</summary>
     public static RegistryException RateLimitExceeded(TimeSpan retryAfter) => new(ErrorKind.RateLimited, "Rate limit exceeded", retryAfter: retryAfter);
 
+    /// <summary>429: a service answers as many requests as it may; one of them is over soon.</summary>
+    public static RegistryException TooManyConnections() => RateLimitExceeded(TimeSpan.FromSeconds(1));
+
     /// <summary>429 of publishing: agentx's text, with the limit in force.</summary>
     public static RegistryException PublishLimitExceeded(RateLimit limit, TimeSpan retryAfter) => new(
         ErrorKind.RateLimited,

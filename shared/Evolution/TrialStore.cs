@@ -205,6 +205,23 @@ public sealed class TrialStore(NpgsqlDataSource database, TimeProvider time)
         return ids;
     }
 
+    /// <summary>Deletes trials that were over before a time, with their generations, patterns and events; in parts, so that no lock lasts.</summary>
+    public async Task PurgeAsync(DateTimeOffset before, CancellationToken cancellationToken)
+    {
+        const int PartSize = 200;
+        var deleted = PartSize;
+        while (deleted == PartSize)
+        {
+            // What ended before began before: the index is on the beginning.
+            await using var command = database.CreateCommand("""
+                DELETE FROM evolution.trials WHERE id IN (
+                    SELECT id FROM evolution.trials WHERE started_at < $1 AND completed_at < $1 ORDER BY started_at, number LIMIT $2)
+                """);
+            Add(command, before, PartSize);
+            deleted = await command.ExecuteNonQueryAsync(cancellationToken);
+        }
+    }
+
     private async Task<TrialEvent?> MoveAsync(string id, string change, string condition, string frame, CancellationToken cancellationToken, string? error = null)
     {
         await using var command = database.CreateCommand($"""

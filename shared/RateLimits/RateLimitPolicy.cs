@@ -74,6 +74,12 @@ public sealed class RateLimitOptions
 
     private RateLimitOptions(string keyPrefix) => KeyPrefix = keyPrefix;
 
+    /// <summary>
+    /// <c>RateLimits__DeanConnections</c>: requests that each of IndexAgent, Airflow and Evolution answers at one time in one process, 100 as spec-dean.md
+    /// says; null for <c>off</c>.
+    /// </summary>
+    public int? DeanConnections { get; private set; } = 100;
+
     /// <summary><c>RateLimits__KeyPrefix</c>: in front of every Redis key; lets several systems share one Redis.</summary>
     public string KeyPrefix { get; }
 
@@ -87,7 +93,7 @@ public sealed class RateLimitOptions
         var section = configuration.GetSection("RateLimits");
         var options = new RateLimitOptions(section["KeyPrefix"] ?? "fr:");
         var wrong = section.GetChildren().Select(child => child.Key)
-            .Where(key => key != "KeyPrefix" && !Enum.TryParse<RateLimitPolicy>(key, ignoreCase: true, out _))
+            .Where(key => key is not ("KeyPrefix" or nameof(DeanConnections)) && !Enum.TryParse<RateLimitPolicy>(key, ignoreCase: true, out _))
             .Select(key => $"RateLimits__{key} is not a policy").ToList();
         foreach (var policy in Enum.GetValues<RateLimitPolicy>())
         {
@@ -97,6 +103,12 @@ public sealed class RateLimitOptions
                 options._limits[(int)policy] = limit;
             else
                 wrong.Add($"RateLimits__{policy}={text} is not like 10/1h (count/window in s, m, h or d) or off");
+        }
+        if (section[nameof(DeanConnections)] is { Length: > 0 } connections)
+        {
+            options.DeanConnections = int.TryParse(connections, NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count is >= 1 and <= 100_000 ? count : null;
+            if (options.DeanConnections is null && !connections.Equals("off", StringComparison.OrdinalIgnoreCase))
+                wrong.Add($"RateLimits__{nameof(DeanConnections)}={connections} is not a number from 1 to 100000 or off");
         }
         return wrong.Count == 0 ? options : throw new InvalidOperationException(string.Join("; ", wrong));
     }

@@ -8,33 +8,8 @@ using Microsoft.AspNetCore.Http.Features;
 
 namespace FunctionsRegistry.Functions.ModelRegistry.Mlflow;
 
-/// <summary>What passed the proxy, for the metrics.</summary>
-public sealed class MlflowProxyCounts
-{
-    private long _attempts;
-    private long _failures;
-    private long _ticks;
-
-    /// <summary>Calls to the server.</summary>
-    public long Attempts => Interlocked.Read(ref _attempts);
-
-    /// <summary>Calls that failed as the breaker counts.</summary>
-    public long Failures => Interlocked.Read(ref _failures);
-
-    /// <summary>Seconds until answers began, added up.</summary>
-    public double Seconds => TimeSpan.FromTicks(Interlocked.Read(ref _ticks)).TotalSeconds;
-
-    internal void Add(bool failed, TimeSpan elapsed)
-    {
-        Interlocked.Increment(ref _attempts);
-        Interlocked.Add(ref _ticks, elapsed.Ticks);
-        if (failed)
-            Interlocked.Increment(ref _failures);
-    }
-}
-
 /// <summary>spec-hokusai.md, "MLflow Proxy Endpoints", where <c>MLFLOW_SERVER_URL</c> is set: any method and body, streamed both ways.</summary>
-public sealed class MlflowProxy(MlflowServerOptions options, SharedBreaker breaker, MlflowProxyCounts counts, IHttpClientFactory clients)
+public sealed class MlflowProxy(MlflowServerOptions options, SharedBreaker breaker, MlflowMetrics metrics, IHttpClientFactory clients)
 {
     /// <summary>Name of the client: no redirects followed, no cookies, nothing unpacked.</summary>
     public const string ClientName = "mlflow-server";
@@ -140,7 +115,7 @@ public sealed class MlflowProxy(MlflowServerOptions options, SharedBreaker break
 
     private async ValueTask ReportAsync(bool failed, long start)
     {
-        counts.Add(failed, Stopwatch.GetElapsedTime(start));
+        metrics.RecordCall(failed, Stopwatch.GetElapsedTime(start));
         await (failed ? breaker.ReportFailureAsync() : breaker.ReportSuccessAsync());
     }
 

@@ -120,6 +120,7 @@ var platform = {
   RateLimits__HokusaiLineage: ''
   RateLimits__HokusaiImpact: ''
   RateLimits__DeanPerAddress: ''
+  RateLimits__DeanConnections: ''
 }
 
 var marketplace = {
@@ -177,6 +178,7 @@ var airflow = {
 var evolution = {
   // The Functions host forwards no WebSockets: Web PubSub has them.
   Evolution__SocketsPerClient: '10'
+  Evolution__KeepTrialsDays: '90'
   WebPubSub__Endpoint: webPubSubEndpoint
   WebPubSub__Hub: 'evolution'
 }

@@ -5,6 +5,7 @@ using FunctionsRegistry.Blobs;
 using FunctionsRegistry.Functions;
 using FunctionsRegistry.Marketplace;
 using FunctionsRegistry.Postgres;
+using FunctionsRegistry.Evolution;
 using FunctionsRegistry.RateLimits;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
@@ -82,7 +83,7 @@ public sealed partial class SettingsTests(BicepFiles files)
     [Fact]
     public void What_the_deployment_calls_defaults_are_the_defaults()
     {
-        string[] sections = ["RateLimits__", "Marketplace__", "Blobs__"];
+        string[] sections = ["RateLimits__", "Marketplace__", "Blobs__", "Evolution__"];
         using var plain = Compose(Start(), new Recorder());
         var same = Start();
         foreach (var (name, value) in Groups().SelectMany(group => group.Value))
@@ -92,10 +93,12 @@ public sealed partial class SettingsTests(BicepFiles files)
 
         deployed.Services.GetRequiredService<MarketplaceOptions>().ShouldBe(plain.Services.GetRequiredService<MarketplaceOptions>());
         deployed.Services.GetRequiredService<BlobOptions>().ShouldBe(plain.Services.GetRequiredService<BlobOptions>());
+        deployed.Services.GetRequiredService<EvolutionOptions>().ShouldBe(plain.Services.GetRequiredService<EvolutionOptions>());
         var limits = deployed.Services.GetRequiredService<RateLimitOptions>();
         var standard = plain.Services.GetRequiredService<RateLimitOptions>();
         foreach (var policy in Enum.GetValues<RateLimitPolicy>())
             limits[policy].ShouldBe(standard[policy]);
+        limits.DeanConnections.ShouldBe(standard.DeanConnections);
         limits.KeyPrefix.ShouldBe(standard.KeyPrefix);
     }
 

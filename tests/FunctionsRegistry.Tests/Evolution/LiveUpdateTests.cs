@@ -220,6 +220,7 @@ public sealed class SocketLimitTests(EvolutionApp app) : IClassFixture<Evolution
         await Should.ThrowAsync<WebSocketException>(() => eleventh.ConnectAsync(address, CancellationToken.None));
         eleventh.HttpStatusCode.ShouldBe(HttpStatusCode.TooManyRequests);
         sockets.ForEach(socket => socket.Dispose());
+        (await app.GetAsync("/evolution/live")).GetProperty("url").GetString().ShouldBe(address.OriginalString);
         (await app.Client.GetAsync("/evolution/ws")).StatusCode.ShouldBe(HttpStatusCode.NotFound);
     }
 }

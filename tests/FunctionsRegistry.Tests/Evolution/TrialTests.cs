@@ -1,5 +1,9 @@
 using System.Text.Json;
+using FunctionsRegistry.Evolution;
+using FunctionsRegistry.Functions.Evolution;
 using FunctionsRegistry.IndexAgent;
+using FunctionsRegistry.Tests.Support;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace FunctionsRegistry.Tests.Evolution;
 
@@ -147,6 +151,30 @@ public sealed class TrialTests(EvolutionApp app) : IClassFixture<EvolutionApp>
 
         trial.GetProperty("status").GetString().ShouldBe("failed");
         trial.GetProperty("error").GetString()!.ShouldContain("nothing to measure fitness on");
+    }
+
+    [Fact]
+    public async Task Trials_that_were_over_long_ago_are_deleted_and_their_agents_stay()
+    {
+        var trial = await app.RunTrialAsync(new { generations = 1, population_size = 5 });
+        var id = trial.GetProperty("trial_id").GetString()!;
+        var open = await app.StartTrialAsync(new { generations = 100, population_size = 100, fitness_threshold = 1 });
+        await app.PostAsync("/evolution/pause", new { trial_id = open });
+
+        await PurgeAsync(TimeSpan.FromDays(89));
+        await app.GetAsync($"/evolution/{id}/status");
+        await PurgeAsync(TimeSpan.FromDays(91), keepDays: 0);
+        await app.GetAsync($"/evolution/{id}/status");
+        await PurgeAsync(TimeSpan.FromDays(91));
+        await app.GetAsync($"/evolution/{id}/status", 404);
+        (await app.ScalarAsync<long>("SELECT (SELECT count(*) FROM evolution.generations WHERE trial_id = $1) + (SELECT count(*) FROM evolution.events WHERE trial_id = $1)", id)).ShouldBe(0);
+
+        await ((IndexAgent.IndexAgentApp)app).GetAsync($"/agents/{trial.GetProperty("best_agent_id").GetString()}");
+        (await app.GetAsync($"/evolution/{open}/status")).GetProperty("status").GetString().ShouldBe("paused");
+        await app.PostAsync("/evolution/stop", new { trial_id = open });
+
+        Task PurgeAsync(TimeSpan later, int keepDays = 90) =>
+            ActivatorUtilities.CreateInstance<EvolutionTimers>(app.Services, app.Service<EvolutionOptions>() with { KeepTrialsDays = keepDays }, new LaterTime(later)).Purge(null!, default);
     }
 
     [Fact]

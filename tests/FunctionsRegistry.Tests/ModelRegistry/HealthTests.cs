@@ -82,6 +82,16 @@ public sealed class HealthTests(HokusaiApp app) : IClassFixture<HokusaiApp>
     {
         var text = await app.Client.GetStringAsync("/hokusai/metrics");
         text.ShouldContain("# TYPE mlflow_circuit_breaker_state gauge\nmlflow_circuit_breaker_state 0\n");
-        text.ShouldContain("mlflow_connection_status 1");
+        text.ShouldContain("# TYPE mlflow_circuit_breaker_failures_total counter\nmlflow_circuit_breaker_failures_total 0\n");
+        text.ShouldContain("# TYPE mlflow_connection_status gauge\nmlflow_connection_status 1\n");
+        text.ShouldContain("# TYPE mlflow_connection_failures_total counter\nmlflow_connection_failures_total 0\n");
+        text.ShouldContain("# TYPE mlflow_response_time_seconds histogram\nmlflow_response_time_seconds_bucket{le=\"0.005\"} ");
+        text.ShouldContain("mlflow_response_time_seconds_bucket{le=\"7.5\"} ");
+        text.ShouldContain("# TYPE mlflow_info gauge\nmlflow_info{mode=\"native\",version=\"");
+        text.ShouldContain("# TYPE process_resident_memory_bytes gauge\n");
+        // The look that this very answer is from was measured.
+        var attempts = text.Split('\n').Single(line => line.StartsWith("mlflow_connection_attempts_total ", StringComparison.Ordinal)).Split(' ')[1];
+        int.Parse(attempts).ShouldBeGreaterThan(0);
+        text.ShouldContain($"mlflow_response_time_seconds_count {attempts}\n");
     }
 }

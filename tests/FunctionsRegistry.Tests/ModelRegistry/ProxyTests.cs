@@ -259,6 +259,16 @@ public sealed class ProxyTests(ProxyTests.App app) : IClassFixture<ProxyTests.Ap
         (await SendAsync(client, HttpMethod.Get, "/hokusai/api/health/mlflow/connectivity", null, 200)).Str("status").ShouldBe("error");
         (await SendAsync(client, HttpMethod.Get, "/hokusai/health/mlflow", null, 200)).GetProperty("connected").GetBoolean().ShouldBeFalse();
         (await SendAsync(client, HttpMethod.Get, "/hokusai/health", null, 200)).Str("status").ShouldBe("degraded");
+
+        // Looks at its health are calls that failed; the breaker counts traffic alone.
+        (await client.GetStringAsync("/hokusai/metrics")).ShouldContain("mlflow_circuit_breaker_failures_total 0\n");
+        await SendAsync(client, HttpMethod.Get, Mlflow + "experiments/get?experiment_id=0", null, 502);
+        var metrics = await client.GetStringAsync("/hokusai/metrics");
+        metrics.ShouldContain("mlflow_circuit_breaker_failures_total 1\n");
+        metrics.ShouldContain("mlflow_connection_status 0\n");
+        metrics.ShouldContain("mlflow_info{mode=\"proxy\",");
+        metrics.Split('\n').Where(line => line.StartsWith("mlflow_connection_", StringComparison.Ordinal) && line.Contains("s_total", StringComparison.Ordinal))
+            .Select(line => int.Parse(line.Split(' ')[1])).Distinct().ShouldHaveSingleItem().ShouldBeGreaterThan(1);
     }
 
     private static int FreePort()

@@ -93,6 +93,7 @@ public class RegistryApp(TestServices services) : IAsyncLifetime
         };
         foreach (var policy in Enum.GetNames<FunctionsRegistry.RateLimits.RateLimitPolicy>())
             settings[$"RateLimits:{policy}"] = "off";
+        settings["RateLimits:DeanConnections"] = "off";
         foreach (var (key, value) in more)
             settings[key] = value;
         return settings;
