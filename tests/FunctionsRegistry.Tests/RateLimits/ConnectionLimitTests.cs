@@ -31,7 +31,7 @@ public sealed class ConnectionLimitTests(NarrowApp app) : IClassFixture<NarrowAp
         }
         (await app.Client.GetAsync("/evolution/health")).StatusCode.ShouldBe(HttpStatusCode.OK);
         (await app.Client.GetAsync("/indexagent/patterns")).StatusCode.ShouldBe(HttpStatusCode.OK);
-        (await app.Client.GetAsync("/dhg/media")).StatusCode.ShouldBe(HttpStatusCode.OK);
+        (await app.Client.GetAsync("/dhg/api/v1/media")).StatusCode.ShouldBe(HttpStatusCode.OK);
         (await app.Client.GetStringAsync("/metrics")).ShouldContain("rate_limit_decisions_total{policy=\"dean-connections\",outcome=\"refused\"} 1\n");
 
         streams.ForEach(stream => stream.Dispose());
