@@ -128,10 +128,10 @@ public static class ChatFormat
         try
         {
             // Touched here: names that come twice are found only then.
-            var json = JsonNode.Parse(answer[start..(end + 1)]) as JsonObject;
+            var json = DspyTypes.Checked(JsonNode.Parse(answer[start..(end + 1)])) as JsonObject;
             return json?.Count > 0 ? json : null;
         }
-        catch (Exception exception) when (exception is JsonException or ArgumentException)
+        catch (Exception exception) when (exception is JsonException or ArgumentException or InvalidOperationException)
         {
             return null;
         }

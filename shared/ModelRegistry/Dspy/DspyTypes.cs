@@ -73,13 +73,25 @@ public static class DspyTypes
         try
         {
             using var document = JsonDocument.Parse(text);
-            return Accepts(field.Type, document.RootElement) ? JsonNode.Parse(text) : null;
+            return Accepts(field.Type, document.RootElement) ? Checked(JsonNode.Parse(text)) : null;
+        }
+        catch (InvalidOperationException)
+        {
+            return null;
         }
         catch (JsonException)
         {
             // Models like to write lists of texts as bullet points.
             return field.Type == "list[str]" ? ParseBullets(text) : null;
         }
+    }
+
+    /// <summary>The same. Written once: escapes that are half a character, as models write them now and then, are found only then.</summary>
+    /// <exception cref="InvalidOperationException">It has one.</exception>
+    internal static JsonNode? Checked(JsonNode? value)
+    {
+        value?.ToJsonString();
+        return value;
     }
 
     private static JsonArray? ParseBullets(string text)

@@ -16,6 +16,8 @@ public sealed class FaultTests(TestServices services)
     public async Task Killed_at_random_points_fifty_times_every_instance_ends_and_every_task_has_one_result()
     {
         const int Kills = 50;
+        // They do get on amid the kills; on a busy machine it takes some more.
+        const int Instances = 20;
         await using var hub = await EffectHub.StartAsync(services);
         await using var client = hub.CreateClient();
         var instances = new List<string>();
@@ -23,7 +25,7 @@ public sealed class FaultTests(TestServices services)
         try
         {
             var kills = 0;
-            for (var limit = Stopwatch.StartNew(); kills < Kills; await Task.Delay(10))
+            for (var limit = Stopwatch.StartNew(); kills < Kills || instances.Count <= Instances; await Task.Delay(10))
             {
                 limit.Elapsed.ShouldBeLessThan(TimeSpan.FromMinutes(4));
                 while (await hub.ScalarAsync<long>("SELECT count(*) FROM durable.instances WHERE status NOT IN (1, 3, 4, 5)") < 10 && instances.Count < 2000)
@@ -47,7 +49,6 @@ public sealed class FaultTests(TestServices services)
             workers.ForEach(EffectHub.Stop);
         }
         await hub.CheckAsync(instances);
-        instances.Count.ShouldBeGreaterThan(20);
     }
 
     [Fact]

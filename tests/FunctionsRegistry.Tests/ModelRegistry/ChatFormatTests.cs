@@ -106,12 +106,25 @@ public sealed class ChatFormatTests
     [InlineData("list[int]", "[1, 2", null)]
     [InlineData("dict", "{\"a\": 1}", "{\"a\":1}")]
     [InlineData("dict", "[]", null)]
+    [InlineData("dict", """{"a": "\ud800"}""", null)]
+    [InlineData("list[str]", """["\udc00"]""", null)]
     [InlineData("str", "  as it is", "\"  as it is\"")]
     public void Values_are_read_by_their_type(string type, string text, string? json)
     {
         DspyTypes.TryParse(new DspyField("f", type, null, false, []), text, out var value).ShouldBe(json is not null);
         if (json is not null)
             value!.ToJsonString().ShouldBe(json);
+    }
+
+    [Fact]
+    public void An_answer_in_JSON_with_half_a_character_has_no_fields()
+    {
+        var signature = new DspySignature("s", "i", [], [new DspyField("a", "str", null, false, [])], []);
+
+        ChatFormat.Read(signature, """{"a": "\ud800"}""", out var error).ToJsonString().ShouldBe("""{"a":null}""");
+        error!.ShouldContain("field 'a' is missing");
+        ChatFormat.Read(signature, """{"a": "\ud83d\ude00"}""", out error)["a"]!.GetValue<string>().ShouldBe("😀");
+        error.ShouldBeNull();
     }
 
     [Fact]
