@@ -141,8 +141,22 @@ public sealed class CodeSearch(SearchStore store, IndexAgentOptions options)
             var possible = matcher.Compile(plan.Query.Root);
             var allowed = CompileScope(prepared.Scope, catalog);
             while (scan.NextFile())
-                if (allowed(scan.File) && Array.Exists(candidates, one => one?[scan.File] ?? true) && possible(scan.File) && scan.First < scan.End)
-                    ranges.Add((scan.First, scan.End));
+            {
+                if (!allowed(scan.File) || !Array.Exists(candidates, one => one?[scan.File] ?? true) || !possible(scan.File))
+                    continue;
+                for (var section = scan.First; section < scan.End; section++)
+                {
+                    var wanted = false;
+                    for (var pattern = 0; pattern < signatures.Length && !wanted; pattern++)
+                        wanted = (candidates[pattern]?[scan.File] ?? true) && catalog.MayHave(section, signatures[pattern]);
+                    if (!wanted)
+                        continue;
+                    if (ranges.Count > 0 && ranges[^1].End == section)
+                        ranges[^1] = (ranges[^1].First, section + 1);
+                    else
+                        ranges.Add((section, section + 1));
+                }
+            }
             await store.ReadTextsAsync(segment.Id, ranges, (section, text) =>
             {
                 for (var pattern = 0; pattern < plan.Patterns.Count; pattern++)
@@ -152,6 +166,7 @@ public sealed class CodeSearch(SearchStore store, IndexAgentOptions options)
             }, cancellationToken);
             if (clock.Elapsed >= options.RegexBudget)
                 return false;
+            var signatures = plan.Trigrams.Select(SectionSignature.Of).ToArray();
         }
         return true;
     }

@@ -140,6 +140,9 @@ public static class CodeWords
     {
         >= 'A' and <= 'Z' => c | 0x20,
         < (char)128 => c,
+    /// <summary>The trigram of a term that <see cref="Trigram"/> made.</summary>
+    public static int TrigramOf(long term) => (int)(term & 0x1F_FFFF);
+
         '\u212A' => 'k',
         '\u0130' or '\u0131' => 'i',
         '\u017F' => 's',

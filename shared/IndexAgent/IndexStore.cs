@@ -247,8 +247,8 @@ public sealed class IndexStore(NpgsqlDataSource database, TimeProvider time)
     {
         // The lock keeps a deletion of the generation waiting until this segment is there, to be deleted with it.
         await using var command = new NpgsqlCommand("""
-            INSERT INTO indexagent.segments (generation_id, number, first_entry, end_entry, is_last, file_count, section_count, lengths, word_count, skipped)
-            SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM indexagent.generations WHERE id = $1 AND state = 'indexing' FOR NO KEY UPDATE
+            INSERT INTO indexagent.segments (generation_id, number, first_entry, end_entry, is_last, file_count, section_count, lengths, word_count, skipped, signatures)
+            SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 FROM indexagent.generations WHERE id = $1 AND state = 'indexing' FOR NO KEY UPDATE
             ON CONFLICT (generation_id, number) DO NOTHING RETURNING id
             """, connection);
         command.Parameters.Add(new() { Value = work.Id });
@@ -261,6 +261,7 @@ public sealed class IndexStore(NpgsqlDataSource database, TimeProvider time)
         command.Parameters.Add(new() { Value = MemoryMarshal.AsBytes(CollectionsMarshal.AsSpan(segment.Lengths)).ToArray() });
         command.Parameters.Add(new() { Value = segment.Lengths.Sum(length => (long)length) });
         command.Parameters.Add(new() { Value = JsonSerializer.Serialize(skipped, IndexAgentJson.Default.IReadOnlyDictionaryStringInt32), NpgsqlDbType = NpgsqlDbType.Jsonb });
+        command.Parameters.Add(new() { Value = MemoryMarshal.AsBytes(CollectionsMarshal.AsSpan(segment.Signatures)).ToArray() });
         return await command.ExecuteScalarAsync(cancellationToken) as long?;
     }
 
