@@ -37,9 +37,18 @@ public static class Breeding
     private const double Step = 0.15;
     private const double Anew = 0.1;
 
-    /// <summary>A first generation: the default genome, and others drawn evenly from all genomes.</summary>
+    /// <summary>
+    /// A first generation: the default genome, and by turns one near it and one drawn evenly from all genomes. Those near it are where a short trial gains, the
+    /// others keep a long one from staying there.
+    /// </summary>
     public static IReadOnlyList<Genome> CreateFirst(int size, SeededRandom random) =>
-        [.. Enumerable.Range(0, size).Select(i => i == 0 ? Genome.Default : new Genome([.. Enumerable.Range(0, Genome.Length).Select(gene => random.NextDouble() * Genome.Max(gene))]))];
+    [
+        .. Enumerable.Range(0, size).Select(i => i == 0 ? Genome.Default : new Genome(
+        [
+            .. Enumerable.Range(0, Genome.Length).Select(gene =>
+                i % 2 == 1 ? Genome.Default.Weights[gene] + (random.NextNormal() * Step * Genome.Max(gene)) : random.NextDouble() * Genome.Max(gene)),
+        ])),
+    ];
 
     /// <summary>The next generation, of the same size: the best live on, the rest are children.</summary>
     public static IReadOnlyList<Offspring> CreateNext(IReadOnlyList<Individual> members, BreedingRules rules, SeededRandom random)

@@ -43,12 +43,9 @@ public sealed class CodeSearch(SearchStore store, IndexAgentOptions options)
 
     internal async Task<RankedSections> RankAsync(QueryPlan plan, SearchScope scope, Genome genome, CancellationToken cancellationToken)
     {
-        var found = await store.FindAsync(scope.Repositories, plan, cancellationToken);
-        var segments = ChooseSegments(found.Segments, scope.Repositories);
-        var catalogs = await store.GetCatalogsAsync(segments.Select(segment => segment.Id), cancellationToken);
-        segments = [.. segments.Where(segment => catalogs.ContainsKey(segment.Id))];
-        var prepared = Prepare(plan, scope, found, segments, catalogs);
-        var patterns = segments.Select(segment => plan.Patterns.Select(_ => new LeafMatches(catalogs[segment.Id])).ToArray()).ToArray();
+        var prepared = await PrepareAsync(plan, scope, cancellationToken);
+        var segments = prepared.Segments;
+        var patterns = OpenPatterns(prepared);
         var isPartial = plan.Patterns.Count > 0 && !await FindPatternsAsync(prepared, patterns, cancellationToken);
         var mode = scope.Mode;
         var (best, total) = Scan(prepared, patterns, mode, genome);
@@ -63,6 +60,27 @@ public sealed class CodeSearch(SearchStore store, IndexAgentOptions options)
         return new RankedSections(
             ranked, total + added, mode == MatchMode.Relaxed, isPartial, [.. segments.Select(segment => segment.Repository).Distinct()], plan.Applicable);
     }
+
+    /// <summary>What any of some genomes finds best, with all features, in the index's order: the postings and texts are read once for all.</summary>
+    internal async Task<IReadOnlyList<RankedSection>> FindCandidatesAsync(QueryPlan plan, SearchScope scope, IReadOnlyList<Genome> genomes, CancellationToken cancellationToken)
+    {
+        var prepared = await PrepareAsync(plan, scope, cancellationToken);
+        var patterns = OpenPatterns(prepared);
+        var best = genomes.SelectMany(genome => Scan(prepared, patterns, scope.Mode, genome).Best).DistinctBy(section => section.Order).ToList();
+        await RerankAsync(prepared, best, genomes[0], cancellationToken);
+        return [.. best.Where(section => section.Text is not null).OrderBy(section => section.Order)];
+    }
+
+    private async Task<Prepared> PrepareAsync(QueryPlan plan, SearchScope scope, CancellationToken cancellationToken)
+    {
+        var found = await store.FindAsync(scope.Repositories, plan, cancellationToken);
+        var segments = ChooseSegments(found.Segments, scope.Repositories);
+        var catalogs = await store.GetCatalogsAsync(segments.Select(segment => segment.Id), cancellationToken);
+        return Prepare(plan, scope, found, [.. segments.Where(segment => catalogs.ContainsKey(segment.Id))], catalogs);
+    }
+
+    private static LeafMatches[][] OpenPatterns(Prepared prepared) =>
+        [.. prepared.Segments.Select(segment => prepared.Plan.Patterns.Select(_ => new LeafMatches(prepared.Catalogs[segment.Id])).ToArray())];
 
     // The built-in corpus stands in where nothing else is there.
     private static IReadOnlyList<SearchedSegment> ChooseSegments(IReadOnlyList<SearchedSegment> found, IReadOnlyList<string>? repositories) =>
@@ -134,6 +152,7 @@ public sealed class CodeSearch(SearchStore store, IndexAgentOptions options)
             var (segment, plan) = (prepared.Segments[i], prepared.Plan);
             var catalog = prepared.Catalogs[segment.Id];
             var candidates = plan.Trigrams.Select(trigrams => FilesWithAll(trigrams, segment, prepared.Found, catalog.FileCount)).ToArray();
+            var signatures = plan.Trigrams.Select(SectionSignature.Of).ToArray();
             var ranges = new List<(int First, int End)>();
             var scan = OpenScan(prepared, segment);
             var matcher = new FileMatcher(
@@ -141,8 +160,22 @@ public sealed class CodeSearch(SearchStore store, IndexAgentOptions options)
             var possible = matcher.Compile(plan.Query.Root);
             var allowed = CompileScope(prepared.Scope, catalog);
             while (scan.NextFile())
-                if (allowed(scan.File) && Array.Exists(candidates, one => one?[scan.File] ?? true) && possible(scan.File) && scan.First < scan.End)
-                    ranges.Add((scan.First, scan.End));
+            {
+                if (!allowed(scan.File) || !Array.Exists(candidates, one => one?[scan.File] ?? true) || !possible(scan.File))
+                    continue;
+                for (var section = scan.First; section < scan.End; section++)
+                {
+                    var wanted = false;
+                    for (var pattern = 0; pattern < signatures.Length && !wanted; pattern++)
+                        wanted = (candidates[pattern]?[scan.File] ?? true) && catalog.MayHave(section, signatures[pattern]);
+                    if (!wanted)
+                        continue;
+                    if (ranges.Count > 0 && ranges[^1].End == section)
+                        ranges[^1] = (ranges[^1].First, section + 1);
+                    else
+                        ranges.Add((section, section + 1));
+                }
+            }
             await store.ReadTextsAsync(segment.Id, ranges, (section, text) =>
             {
                 for (var pattern = 0; pattern < plan.Patterns.Count; pattern++)
@@ -261,6 +294,11 @@ public sealed class CodeSearch(SearchStore store, IndexAgentOptions options)
             ref var phrase = ref hit.Features[(int)RankingFeature.Phrase];
             phrase = Math.Max(phrase, match.Phrase);
             hit.Features[(int)RankingFeature.Proximity] = match.Proximity;
+            if (text is { IsDefinition: true, Symbol: { } symbol } && !IsNameHidden(prepared.Scope.Hidden, hit))
+            {
+                ref var definition = ref hit.Features[(int)RankingFeature.Definition];
+                definition = Math.Max(definition, TextMatcher.ShareOfName(symbol, weights, plan.Sequence));
+            }
             var before = hit.Score;
             hit.Score = genome.Score(hit.Features, plan.Applicable);
             hit.Text = text;
@@ -274,6 +312,8 @@ public sealed class CodeSearch(SearchStore store, IndexAgentOptions options)
         ranked.Sort(static (a, b) => a.Score != b.Score ? b.Score.CompareTo(a.Score) : a.Order.CompareTo(b.Order));
         return (ranked.Count > prepared.Scope.Keep ? ranked[..prepared.Scope.Keep] : ranked, added);
     }
+
+    private static bool IsNameHidden(HiddenField? hidden, RankedSection hit) => hidden is { IsName: true } && hidden.SegmentId == hit.Segment.Id && hidden.Section == hit.Section;
 
     private static string Hide(SectionText text, HiddenField hidden, RankedSection hit) =>
         hidden.IsName

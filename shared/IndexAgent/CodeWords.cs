@@ -90,6 +90,11 @@ public static class CodeWords
             found = Undouble(found[..^3]);
         else if (found.EndsWith("ed") && HasVowel(found[..^2]))
             found = Undouble(found[..^2]);
+        // Code says validate, Validator and Validation for what a comment says in one of them. Short rests are words of their own: "act", "opt", "us".
+        if (found.Length >= 7 && (found.EndsWith("tion") || found.EndsWith("sion")))
+            found = found[..^3];
+        else if (found.Length >= 6 && (found.EndsWith("er") || found.EndsWith("or")) && HasVowel(found[..^2]))
+            found = Undouble(found[..^2]);
         return found.Length >= 4 && found[^1] == 'e' ? found.Length - 1 : found.Length;
     }
 
@@ -134,6 +139,9 @@ public static class CodeWords
 
     /// <summary>The number of a trigram's term.</summary>
     public static long Trigram(int code) => ((long)TermKind.Trigram << 56) | (uint)code;
+
+    /// <summary>The trigram of a term that <see cref="Trigram"/> made.</summary>
+    public static int TrigramOf(long term) => (int)(term & 0x1F_FFFF);
 
     /// <summary>A character as trigrams see it: 7 bits, without case; all beyond ASCII are one, except those that equal an ASCII letter when case is ignored.</summary>
     public static int Fold(char c) => c switch

@@ -40,4 +40,8 @@ public static class IndexAgentErrors
 
     /// <summary>Why an archive was not fetched; shown as the repository's error.</summary>
     public static string FetchFailed(string reason) => $"The archive could not be fetched: {reason}";
+
+    /// <summary>Why an archive whose worker keeps dying is not tried any more; shown as the repository's error.</summary>
+    public static string GivenUp(int attempts, int segments) =>
+        $"Given up: {attempts} attempts at part {segments + 1} of the archive ended with their worker process. The log of the process has the reason; upload again to try again.";
 }

@@ -17,6 +17,10 @@ public sealed record IndexProgress(string State, int Segments, int Entries, bool
 public sealed partial class IndexService(
     IndexStore store, RepositoryStore repositories, BlobStore blobs, IndexAgentOptions options, OutboundArchive outbound, TimeProvider time, ILogger<IndexService> logger)
 {
+    // A step fails by an error, which is answered at once, or with its worker, which nobody is left to report. Retries after errors count too, and are
+    // fewer: what is begun so often died each time, of the memory that it takes for instance.
+    internal const int MaxAttempts = 10;
+
     /// <summary>Stores an archive while it is inspected, and opens a generation for it.</summary>
     /// <returns>The generation to index.</returns>
     /// <exception cref="RegistryException">422 of a bad archive or name, 413 over the limit, 409 while the name is being indexed.</exception>
@@ -54,7 +58,8 @@ public sealed partial class IndexService(
     /// <summary>Fetches the archive where it is not stored yet. A failure that repeating does not mend ends the generation.</summary>
     public async Task FetchAsync(long generationId, CancellationToken cancellationToken)
     {
-        if (await store.FindWorkAsync(generationId, cancellationToken) is not { State: "indexing", BlobName: null, SourceUrl: { } url } work)
+        if (await store.FindWorkAsync(generationId, cancellationToken) is not { State: "indexing", BlobName: null, SourceUrl: { } url } work
+            || await IsGivenUpAsync(generationId, 0, cancellationToken))
             return;
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(options.FetchTimeout);
@@ -85,6 +90,8 @@ public sealed partial class IndexService(
             return new IndexProgress(work.State, work.Segments, work.NextEntry, true);
         if (work.BlobName is null)
             throw new InvalidOperationException($"Generation {generationId} has no archive yet.");
+        if (await IsGivenUpAsync(generationId, work.Segments, cancellationToken))
+            return new IndexProgress("failed", work.Segments, work.NextEntry, true);
         var segment = new SegmentBuilder();
         var skipped = new SortedDictionary<string, int>(StringComparer.Ordinal);
         var (next, isLast) = (work.NextEntry, true);
@@ -173,6 +180,14 @@ public sealed partial class IndexService(
             segment.Add(path, text, bytes!.Length);
         else
             skipped[reason!] = (skipped.TryGetValue(reason!, out var count) ? count : 0) + 1;
+    }
+
+    private async Task<bool> IsGivenUpAsync(long generationId, int segments, CancellationToken cancellationToken)
+    {
+        if (await store.BeginStepAsync(generationId, cancellationToken) <= MaxAttempts)
+            return false;
+        await FailAsync(generationId, IndexAgentErrors.GivenUp(MaxAttempts, segments), cancellationToken);
+        return true;
     }
 
     private async Task<(string BlobName, ArchiveContents Contents, long Size)> StoreAsync(Stream archive, CancellationToken cancellationToken)

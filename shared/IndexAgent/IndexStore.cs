@@ -55,12 +55,20 @@ public sealed class IndexStore(NpgsqlDataSource database, TimeProvider time)
             : null;
     }
 
+    /// <summary>Counts a step that begins; the one that completes it sets the count back. Returns how often it was begun, this time included.</summary>
+    internal async Task<int> BeginStepAsync(long generationId, CancellationToken cancellationToken)
+    {
+        await using var command = database.CreateCommand("UPDATE indexagent.generations SET attempts = attempts + 1 WHERE id = $1 AND state = 'indexing' RETURNING attempts");
+        command.Parameters.Add(new() { Value = generationId });
+        return await command.ExecuteScalarAsync(cancellationToken) as int? ?? 0;
+    }
+
     /// <summary>Notes where a fetched archive was stored; the first of two fetches wins. Returns the name that is there now, or null without a generation.</summary>
     public async Task<string?> SetArchiveAsync(long generationId, string blobName, long archiveBytes, string root, CancellationToken cancellationToken)
     {
         await using var batch = database.CreateBatch();
         batch.BatchCommands.Add(Command(
-            "UPDATE indexagent.generations SET blob_name = $2, archive_bytes = $3, root = $4 WHERE id = $1 AND blob_name IS NULL AND state = 'indexing'",
+            "UPDATE indexagent.generations SET blob_name = $2, archive_bytes = $3, root = $4, attempts = 0 WHERE id = $1 AND blob_name IS NULL AND state = 'indexing'",
             generationId, blobName, archiveBytes, root));
         batch.BatchCommands.Add(Command("SELECT blob_name FROM indexagent.generations WHERE id = $1", generationId));
         return await batch.ExecuteScalarAsync(cancellationToken) as string;
@@ -78,7 +86,7 @@ public sealed class IndexStore(NpgsqlDataSource database, TimeProvider time)
         await CopySectionsAsync(connection, id, segment, cancellationToken);
         await CopyPostingsAsync(connection, id, segment, cancellationToken);
         await using var count = new NpgsqlCommand(
-            "UPDATE indexagent.generations SET files = files + $2, lines = lines + $3, bytes = bytes + $4 WHERE id = $1", connection);
+            "UPDATE indexagent.generations SET files = files + $2, lines = lines + $3, bytes = bytes + $4, attempts = 0 WHERE id = $1", connection);
         count.Parameters.Add(new() { Value = work.Id });
         count.Parameters.Add(new() { Value = segment.Files.Count });
         count.Parameters.Add(new() { Value = segment.Files.Sum(file => (long)file.Lines) });
@@ -239,8 +247,8 @@ public sealed class IndexStore(NpgsqlDataSource database, TimeProvider time)
     {
         // The lock keeps a deletion of the generation waiting until this segment is there, to be deleted with it.
         await using var command = new NpgsqlCommand("""
-            INSERT INTO indexagent.segments (generation_id, number, first_entry, end_entry, is_last, file_count, section_count, lengths, word_count, skipped)
-            SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM indexagent.generations WHERE id = $1 AND state = 'indexing' FOR NO KEY UPDATE
+            INSERT INTO indexagent.segments (generation_id, number, first_entry, end_entry, is_last, file_count, section_count, lengths, word_count, skipped, signatures)
+            SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 FROM indexagent.generations WHERE id = $1 AND state = 'indexing' FOR NO KEY UPDATE
             ON CONFLICT (generation_id, number) DO NOTHING RETURNING id
             """, connection);
         command.Parameters.Add(new() { Value = work.Id });
@@ -253,6 +261,7 @@ public sealed class IndexStore(NpgsqlDataSource database, TimeProvider time)
         command.Parameters.Add(new() { Value = MemoryMarshal.AsBytes(CollectionsMarshal.AsSpan(segment.Lengths)).ToArray() });
         command.Parameters.Add(new() { Value = segment.Lengths.Sum(length => (long)length) });
         command.Parameters.Add(new() { Value = JsonSerializer.Serialize(skipped, IndexAgentJson.Default.IReadOnlyDictionaryStringInt32), NpgsqlDbType = NpgsqlDbType.Jsonb });
+        command.Parameters.Add(new() { Value = MemoryMarshal.AsBytes(CollectionsMarshal.AsSpan(segment.Signatures)).ToArray() });
         return await command.ExecuteScalarAsync(cancellationToken) as long?;
     }
 

@@ -9,10 +9,10 @@ namespace FunctionsRegistry.IndexAgent;
 /// </summary>
 public sealed class ObjectiveService(SearchStore store, CodeSearch search, BuiltInCorpus builtIn)
 {
-    /// <summary>Queries that fitness is measured on, where the repository has as many.</summary>
-    public const int QueryCount = 40;
+    /// <summary>Queries that fitness is measured on, where the repository has as many: of a third, the draw would decide more than the genome.</summary>
+    public const int QueryCount = 120;
 
-    private const int HeldOutCount = 40;
+    private const int HeldOutCount = 120;
     private const int MaxKept = 32;
 
     // A text of fewer words that tell something, or that shares fewer of them with its symbol's code and path, says nothing that a search could find the
@@ -22,7 +22,7 @@ public sealed class ObjectiveService(SearchStore store, CodeSearch search, Built
 
     // Candidates come from two searches: as the default ranks, and by code alone. What neither finds is out of any genome's reach.
     private const int CandidatesPerSearch = 64;
-    private static readonly Genome s_codeOnly = new([1, 0, 0, 0, 0.2, 0.5, 0, 0, 0, 0, 0, 0]);
+    private static readonly Genome[] s_searches = [Genome.Default, new([1, 0, 0, 0, 0.2, 0.5, 0, 0, 0, 0, 0, 0])];
 
     private readonly ConcurrentDictionary<(long Generation, long Seed), Lazy<Task<Objective>>> _kept = new();
 
@@ -76,9 +76,7 @@ public sealed class ObjectiveService(SearchStore store, CodeSearch search, Built
         QueryNode root = words.Count == 1 ? new WordNode(words[0]) : new AllOf([.. words.Select(word => new WordNode(word))]);
         var plan = new QueryPlan(new CodeQuery(root, words));
         var scope = new SearchScope([corpus], null, [], CandidatesPerSearch, 0, new HiddenField(known.SegmentId, known.Section, known.IsName), MatchMode.Relaxed);
-        var byDefault = await search.RankAsync(plan, scope, Genome.Default, cancellationToken);
-        var byCode = await search.RankAsync(plan, scope, s_codeOnly, cancellationToken);
-        var candidates = byDefault.Sections.Concat(byCode.Sections).DistinctBy(section => section.Order).OrderBy(section => section.Order).ToList();
+        var candidates = (await search.FindCandidatesAsync(plan, scope, s_searches, cancellationToken)).ToList();
         var features = new float[candidates.Count * Genome.Length];
         for (var i = 0; i < candidates.Count; i++)
             candidates[i].Features.CopyTo(features, i * Genome.Length);

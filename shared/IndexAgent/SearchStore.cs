@@ -110,7 +110,7 @@ public sealed class SearchStore(NpgsqlDataSource database)
     /// <summary>Texts of ranges of sections of one segment, in order, while <paramref name="take"/> wants more.</summary>
     internal async Task ReadTextsAsync(long segmentId, IReadOnlyList<(int First, int End)> ranges, Func<int, string, bool> take, CancellationToken cancellationToken)
     {
-        const int Page = 50;
+        const int Page = 200;
         for (var from = 0; from < ranges.Count; from += Page)
         {
             var page = ranges.Skip(from).Take(Page).ToList();
@@ -179,13 +179,14 @@ public sealed class SearchStore(NpgsqlDataSource database)
     private async Task<SegmentCatalog?> ReadCatalogAsync(long id, CancellationToken cancellationToken)
     {
         await using var batch = database.CreateBatch();
-        batch.BatchCommands.Add(IndexStore.Command("SELECT file_count, section_count, lengths FROM indexagent.segments WHERE id = $1", id));
+        batch.BatchCommands.Add(IndexStore.Command("SELECT file_count, section_count, lengths, signatures FROM indexagent.segments WHERE id = $1", id));
         batch.BatchCommands.Add(IndexStore.Command("SELECT path, language, role, first_section FROM indexagent.files WHERE segment_id = $1 ORDER BY number", id));
         await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
         if (!await reader.ReadAsync(cancellationToken))
             return null;
         var count = reader.GetInt32(0);
         var lengths = MemoryMarshal.Cast<byte, ushort>(reader.GetFieldValue<byte[]>(2)).ToArray();
+        var signatures = MemoryMarshal.Cast<byte, ulong>(reader.GetFieldValue<byte[]>(3)).ToArray();
         var (paths, languages, roles, first) = (new string[count], new Language[count], new FileRole[count], new int[count + 1]);
         first[count] = reader.GetInt32(1);
         await reader.NextResultAsync(cancellationToken);
@@ -198,6 +199,6 @@ public sealed class SearchStore(NpgsqlDataSource database)
             first[i] = reader.GetInt32(3);
         }
         // Purged between the two statements' snapshots.
-        return i == count ? new SegmentCatalog(id, paths, languages, roles, first, lengths) : null;
+        return i == count ? new SegmentCatalog(id, paths, languages, roles, first, lengths, signatures) : null;
     }
 }

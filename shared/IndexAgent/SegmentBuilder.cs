@@ -34,6 +34,9 @@ internal sealed class SegmentBuilder
     /// <summary>Words of each section, at most 65,535.</summary>
     public List<ushort> Lengths { get; } = [];
 
+    /// <summary>See <see cref="SectionSignature"/>, one after the other.</summary>
+    public List<ulong> Signatures { get; } = [];
+
     public Dictionary<long, PostingsWriter> Postings { get; } = [];
 
     public long Bytes { get; private set; }
@@ -77,7 +80,27 @@ internal sealed class SegmentBuilder
         var end = lines.Length == 0 ? 0 : lines[^1].Start + lines[^1].Length;
         Sections.Add(new SegmentSection(
             text[start..end], section.FirstLine + 1, section.SymbolLine + 1, section.Symbol, section.Kind, section.IsDefinition, section.Container, section.Doc));
+        AddSignature(text.AsSpan(start, end - start));
         Lengths.Add((ushort)Math.Min(length, ushort.MaxValue));
+    }
+
+    private void AddSignature(ReadOnlySpan<char> text)
+    {
+        Span<ulong> signature = stackalloc ulong[SectionSignature.Length];
+        signature.Clear();
+        var (code, run) = (0, 0);
+        foreach (var c in text)
+        {
+            if (c == '\n')
+            {
+                run = 0;
+                continue;
+            }
+            code = ((code << 7) | CodeWords.Fold(c)) & 0x1F_FFFF;
+            if (++run >= 3)
+                SectionSignature.Add(signature, code);
+        }
+        Signatures.AddRange(signature);
     }
 
     private int AddWords(ReadOnlySpan<char> text, int field)

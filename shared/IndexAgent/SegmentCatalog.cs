@@ -5,14 +5,20 @@ namespace FunctionsRegistry.IndexAgent;
 /// <summary>What ranking needs of a segment's files and sections at hand; made once, as a segment never changes.</summary>
 /// <param name="FirstSections">Per file its first section, and one more: the number of sections.</param>
 /// <param name="Lengths">Words per section.</param>
-internal sealed record SegmentCatalog(long Id, string[] Paths, Language[] Languages, FileRole[] Roles, int[] FirstSections, ushort[] Lengths)
+/// <param name="Signatures">See <see cref="SectionSignature"/>, one after the other; empty where the segment has none.</param>
+internal sealed record SegmentCatalog(long Id, string[] Paths, Language[] Languages, FileRole[] Roles, int[] FirstSections, ushort[] Lengths, ulong[] Signatures)
 {
     public int FileCount => Paths.Length;
 
     public int SectionCount => Lengths.Length;
 
     /// <summary>Roughly, in bytes.</summary>
-    public long Size { get; } = Paths.Sum(path => 40L + (2 * path.Length)) + (Paths.Length * 13L) + (Lengths.Length * 2L);
+    public long Size { get; } = Paths.Sum(path => 40L + (2 * path.Length)) + (Paths.Length * 13L) + (Lengths.Length * 2L) + (Signatures.Length * 8L);
+
+    /// <summary>Whether a section may have a pattern.</summary>
+    /// <param name="pattern">The bits that the section must have; null: any.</param>
+    public bool MayHave(int section, ulong[]? pattern) =>
+        pattern is null || Signatures.Length == 0 || SectionSignature.MayHave(Signatures.AsSpan(section * SectionSignature.Length, SectionSignature.Length), pattern);
 
     /// <summary>The file that a section is in.</summary>
     public int FileOf(int section)

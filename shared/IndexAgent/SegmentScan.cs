@@ -124,7 +124,7 @@ internal sealed class SegmentScan(SegmentCatalog catalog, float averageLength, b
             + (scorer.Name * scorer.Sum(place.Name))
             + (scorer.Path * scorer.Sum(_pathMask))
             + (scorer.File * scorer.Sum(_sectionsMask))
-            + (scorer.Coverage * scorer.Sum(place.Code | place.Comment | place.Name | _pathMask));
+            + (scorer.Coverage * scorer.Sum(place.Code | place.Name | _pathMask));
         return gain * scorer.Kept[(int)catalog.Roles[File]];
     }
 
@@ -141,7 +141,7 @@ internal sealed class SegmentScan(SegmentCatalog catalog, float averageLength, b
             features[(int)RankingFeature.Name] = scorer.Sum(place.Name) * scale;
             features[(int)RankingFeature.Path] = scorer.Sum(_pathMask) * scale;
             features[(int)RankingFeature.File] = scorer.Sum(_sectionsMask) * scale;
-            features[(int)RankingFeature.Coverage] = scorer.Sum(place.Code | place.Comment | place.Name | _pathMask) * scale;
+            features[(int)RankingFeature.Coverage] = scorer.Sum(place.Code | place.Name | _pathMask) * scale;
             features[(int)RankingFeature.Identifier] = place.Identifier;
             features[(int)RankingFeature.Definition] = place.Definition;
         }

@@ -64,6 +64,27 @@ internal static class TextMatcher
         return new TextMatch(phrase, Proximity(places, indices.Count), bestLine);
     }
 
+    /// <summary>
+    /// How much of a symbol's name the query's words are, 0..1: the weight of those that it has, to that of all its words and one more. A word that the
+    /// query lacks weighs as much as one of the query's on average; the one more keeps names of one word behind those of several.
+    /// </summary>
+    /// <param name="sequence">The ranked words of the query, as the index keeps them.</param>
+    public static float ShareOfName(string symbol, IReadOnlyDictionary<string, float> weights, IReadOnlyList<string> sequence)
+    {
+        var asked = sequence.Distinct().ToDictionary(stem => stem, stem => weights.GetValueOrDefault(stem), StringComparer.Ordinal);
+        var average = asked.Count == 0 ? 0 : asked.Values.Average();
+        if (average <= 0)
+            return 0;
+        var (had, all) = (0f, average);
+        foreach (var stem in CodeWords.StemsOf(symbol).Distinct())
+        {
+            var weight = asked.GetValueOrDefault(stem);
+            had += weight;
+            all += weight > 0 ? weight : average;
+        }
+        return had / all;
+    }
+
     /// <summary>A few lines from the best one on, without their common indentation.</summary>
     public static string Snippet(string text, int line)
     {

@@ -40,7 +40,7 @@ internal sealed class IndexBench
         }
     }
 
-    /// <summary>The built-in corpus alone.</summary>
+    /// <summary>The built-in corpus, and two generated repositories.</summary>
     public static async Task RunQualityAsync()
     {
         var folder = Path.Combine(Path.GetTempPath(), $"functionsregistry-indexbench-{Environment.ProcessId}");
@@ -53,6 +53,27 @@ internal sealed class IndexBench
             await new Migrator(database.ConnectionString).MigrateAsync(CancellationToken.None);
             await using var source = NpgsqlDataSource.Create(database.ConnectionString);
             await QualityBench.RunAsync(source, configuration, null);
+            await QualityBench.RunSeedsAsync(source, configuration, RepositoryNames.BuiltIn, 12);
+            using var outbound = new OutboundHttp(configuration);
+            var index = CreateIndex(source, configuration, outbound);
+            foreach (var (style, seed) in new[] { ("csharp", 1), ("python", 2) })
+            {
+                using var archive = new MemoryStream(StyledRepository.Write(style, 300, seed));
+                await index.IndexAsync(await index.ReceiveAsync($"{style}-style", archive, CancellationToken.None), CancellationToken.None);
+                await QualityBench.RunSeedsAsync(source, configuration, $"{style}-style", 12);
+            }
+            using (var archive = new MemoryStream(StyledRepository.Write("csharp", 2000, 3)))
+                await index.IndexAsync(await index.ReceiveAsync("large", archive, CancellationToken.None), CancellationToken.None);
+            var objectives = new ObjectiveService(
+                new SearchStore(source), new CodeSearch(new SearchStore(source), IndexAgentOptions.FromConfiguration(configuration)), new BuiltInCorpus(new IndexStore(source, TimeProvider.System)));
+            for (var seed = 1; seed <= 3; seed++)
+            {
+                var (clock, before) = (Stopwatch.StartNew(), ProcessorTime.Read());
+                await objectives.GetAsync("large", seed, CancellationToken.None);
+                var after = ProcessorTime.Read();
+                Console.WriteLine(
+                    $"objective of 2,000 files, {(seed == 1 ? "right after indexing" : "again")}: {clock.Elapsed.TotalSeconds:0.0} s; processor {after.Own - before.Own:0.0} + {after.Services - before.Services:0.0} s");
+            }
         }
         finally
         {
@@ -64,9 +85,7 @@ internal sealed class IndexBench
     private static async Task IndexAsync(NpgsqlDataSource source, IConfiguration configuration, string path, long bytes, long lines)
     {
         using var outbound = new OutboundHttp(configuration);
-        var index = new IndexService(
-            new IndexStore(source, TimeProvider.System), new RepositoryStore(source), new BlobStore(BlobOptions.FromConfiguration(configuration), TimeProvider.System),
-            IndexAgentOptions.FromConfiguration(configuration), new OutboundArchive(outbound), TimeProvider.System, NullLogger<IndexService>.Instance);
+        var index = CreateIndex(source, configuration, outbound);
         var clock = Stopwatch.StartNew();
         var before = ProcessorTime.Read();
         await using (var archive = File.OpenRead(path))
@@ -93,6 +112,10 @@ internal sealed class IndexBench
         }
         Console.WriteLine($"index {total / 1e6:0} MB, {(double)total / bytes:0.00} times the source");
     }
+
+    private static IndexService CreateIndex(NpgsqlDataSource source, IConfiguration configuration, OutboundHttp outbound) => new(
+        new IndexStore(source, TimeProvider.System), new RepositoryStore(source), new BlobStore(BlobOptions.FromConfiguration(configuration), TimeProvider.System),
+        IndexAgentOptions.FromConfiguration(configuration), new OutboundArchive(outbound), TimeProvider.System, NullLogger<IndexService>.Instance);
 
     // What a user has without an index: the time until the first line, and until the last.
     private static async Task GrepAsync(string archive, string folder)

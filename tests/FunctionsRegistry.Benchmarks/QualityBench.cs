@@ -13,9 +13,6 @@ internal static class QualityBench
         var store = new SearchStore(source);
         var search = new CodeSearch(store, IndexAgentOptions.FromConfiguration(configuration));
         var objective = await new ObjectiveService(store, search, new BuiltInCorpus(new IndexStore(source, TimeProvider.System))).GetAsync(repository, 1, CancellationToken.None);
-        if (Environment.GetEnvironmentVariable("QUALITY_VERBOSE") is not null)
-            foreach (var query in objective.Queries.Concat(objective.HeldOut))
-                Console.WriteLine($"  {query.RankOf(Genome.Default)?.ToString() ?? "-",4} of {query.Candidates,3}  {query.Text}");
         var members = Breeding.CreateFirst(20, new SeededRandom(1, 0)).Select(genome => new Individual(genome, objective.FitnessOf(genome))).ToList();
         for (var generation = 1; generation <= 20; generation++)
             members = [.. Breeding.CreateNext(members, new BreedingRules(0.15, 0.7, SelectionMethod.Tournament), new SeededRandom(1, generation))
@@ -26,6 +23,36 @@ internal static class QualityBench
             + $"default {objective.FitnessOf(Genome.Default):0.000}, held out {objective.HeldOutOf(Genome.Default):0.000}; evolved {best.Fitness:0.000}, held out {objective.HeldOutOf(best.Genome):0.000}");
         Console.WriteLine($"  ts_rank on the same queries: {await FullTextAsync(source, store, objective.Queries, repository ?? RepositoryNames.BuiltIn):0.000}, held out {await FullTextAsync(source, store, objective.HeldOut, repository ?? RepositoryNames.BuiltIn):0.000}");
         Console.WriteLine("  evolved: " + string.Join(", ", best.Genome.ToDictionary().Select(pair => $"{pair.Key} {pair.Value:0.00}")));
+    }
+
+    /// <summary>What the seeds of a trial make of a repository: many draws of queries, for a mean that does not hang on one of them.</summary>
+    /// <param name="seeds">Trials from seed 1 on.</param>
+    public static async Task RunSeedsAsync(NpgsqlDataSource source, IConfiguration configuration, string repository, int seeds)
+    {
+        var store = new SearchStore(source);
+        var objectives = new ObjectiveService(store, new CodeSearch(store, IndexAgentOptions.FromConfiguration(configuration)), new BuiltInCorpus(new IndexStore(source, TimeProvider.System)));
+        var rules = new BreedingRules(0.1, 0.7, SelectionMethod.Tournament);
+        var (asked, defaults, shorts, longs) = (new Dictionary<string, ObjectiveQuery>(), new List<double>(), new List<double>(), new List<(double Default, double Best)>());
+        for (var seed = 1; seed <= seeds; seed++)
+        {
+            var objective = await objectives.GetAsync(repository, seed, CancellationToken.None);
+            foreach (var query in objective.Queries.Concat(objective.HeldOut))
+                asked.TryAdd(query.Text, query);
+            defaults.Add(objective.FitnessOf(Genome.Default));
+            Generation? last = null;
+            for (var number = 0; number <= 20; number++)
+            {
+                last = Generation.After(last, [.. Generation.Breed(last, 20, rules, seed).Select(genome => new Individual(genome, objective.FitnessOf(genome)))]);
+                if (number == 3)
+                    shorts.Add(last.Best.Fitness);
+            }
+            longs.Add((objective.HeldOutOf(Genome.Default), objective.HeldOutOf(last!.Best.Genome)));
+        }
+        if (Environment.GetEnvironmentVariable("QUALITY_DUMP") is { } folder)
+            await File.WriteAllLinesAsync(Path.Combine(folder, repository + ".jsonl"), asked.Values.OrderBy(query => query.Text, StringComparer.Ordinal).Select(query =>
+                System.Text.Json.JsonSerializer.Serialize(new { query.Text, query.Answer, query.Applicable, query.Features, Rank = query.RankOf(Genome.Default) })));
+        Console.WriteLine($"{repository}, {seeds} seeds, {asked.Count} different queries: default {defaults.Average():0.000} (least {defaults.Min():0.000}), after 3 generations "
+            + $"{shorts.Average():0.000} (least {shorts.Min():0.000}: {string.Join(' ', shorts.Select(one => one.ToString("0.000")))}), after 20 held out {longs.Average(one => one.Best):0.000} (default {longs.Average(one => one.Default):0.000})");
     }
 
     // The same sections in a tsvector column, the query's words joined by OR; the answer's comments are taken out of its text.

@@ -43,6 +43,41 @@ public sealed class RepositoryTests(IndexAgentApp app) : IClassFixture<IndexAgen
     }
 
     [Fact]
+    public async Task An_archive_that_every_worker_dies_of_is_given_up_and_says_so()
+    {
+        var index = app.Service<IndexService>();
+        var store = app.Service<IndexStore>();
+        async Task<long> ReceiveAsync()
+        {
+            using var archive = new MemoryStream(IndexAgentApp.Archive(("a.py", "def deadly(): pass\n")));
+            return await index.ReceiveAsync("deadly", archive, CancellationToken.None);
+        }
+        async Task DieAsync(long generation)
+        {
+            // All that a worker leaves behind that dies in a step.
+            for (var i = 0; i < IndexService.MaxAttempts; i++)
+                await store.BeginStepAsync(generation, CancellationToken.None);
+        }
+
+        var first = await ReceiveAsync();
+        await DieAsync(first);
+        (await index.IndexSegmentAsync(first, CancellationToken.None)).State.ShouldBe("failed");
+
+        var repository = await app.GetAsync("/repositories/deadly");
+        repository.GetProperty("state").GetString().ShouldBe("failed");
+        repository.GetProperty("error").GetString()!.ShouldContain("10 attempts at part 1");
+        (await index.ListWaitingAsync(CancellationToken.None)).ShouldNotContain(first);
+        // One attempt fewer, and the next upload is indexed; a step that ended leaves the count at none.
+        var second = await ReceiveAsync();
+        for (var i = 1; i < IndexService.MaxAttempts; i++)
+            await store.BeginStepAsync(second, CancellationToken.None);
+        (await index.IndexSegmentAsync(second, CancellationToken.None)).State.ShouldBe("indexing");
+        (await app.ScalarAsync<int>("SELECT attempts FROM indexagent.generations WHERE id = $1", second)).ShouldBe(0);
+        await index.FinishAsync(second, CancellationToken.None);
+        (await app.GetAsync("/repositories/deadly")).GetProperty("state").GetString().ShouldBe("ready");
+    }
+
+    [Fact]
     public async Task Searches_see_the_old_index_while_the_new_one_grows()
     {
         await app.UploadAsync("busy", ("a.py", "def first_version(): pass\n"));
