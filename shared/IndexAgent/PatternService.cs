@@ -88,9 +88,12 @@ public sealed class PatternService(NpgsqlDataSource database, TimeProvider time)
 
     private async Task MineSegmentAsync(PatternMiner miner, long segment, int every, CancellationToken cancellationToken)
     {
+        // As SearchStore.ListAnswersAsync: mining follows right on indexing, when nothing is analysed.
         await using var command = database.CreateCommand("""
-            SELECT f.number, f.language, s.text FROM indexagent.files f JOIN indexagent.sections s ON s.segment_id = f.segment_id AND s.file = f.number
-            WHERE f.segment_id = $1 AND f.role IN (0, 1) AND f.number % $2 = 0 ORDER BY s.number
+            SELECT f.number, f.language, s.text
+            FROM (SELECT *, lead(first_section, 1, 2147483647) OVER (ORDER BY number) AS end_section FROM indexagent.files WHERE segment_id = $1) f
+            CROSS JOIN LATERAL (SELECT number, text FROM indexagent.sections WHERE segment_id = $1 AND number >= f.first_section AND number < f.end_section OFFSET 0) s
+            WHERE f.role IN (0, 1) AND f.number % $2 = 0 ORDER BY s.number
             """);
         command.Parameters.Add(new() { Value = segment });
         command.Parameters.Add(new() { Value = every });
