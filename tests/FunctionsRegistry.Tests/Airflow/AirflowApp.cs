@@ -86,18 +86,8 @@ public class AirflowApp(TestServices services) : RegistryApp(services)
     public async Task<JsonElement> UntilAsync(string runPath, string state, int seconds = 30)
     {
         JsonElement run = default;
-        await UntilAsync(async () => (run = await GetAsync(runPath)).GetProperty("state").GetString() == state, seconds, () => $"{runPath} is {run}");
+        await Eventually.UntilAsync(async () => (run = await GetAsync(runPath)).GetProperty("state").GetString() == state, seconds, () => $"{runPath} is {run}");
         return run;
-    }
-
-    public static async Task UntilAsync(Func<Task<bool>> holds, int seconds = 30, Func<string>? describe = null)
-    {
-        var end = DateTime.UnixEpoch.AddMilliseconds(Environment.TickCount64).AddSeconds(seconds);
-        while (!await holds())
-        {
-            (DateTime.UnixEpoch.AddMilliseconds(Environment.TickCount64) < end).ShouldBeTrue(describe?.Invoke());
-            await Task.Delay(20);
-        }
     }
 
     /// <summary>Task id to its state.</summary>

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text.Json;
+using FunctionsRegistry.Tests.Support;
 
 namespace FunctionsRegistry.Tests.Airflow;
 
@@ -55,7 +56,7 @@ public sealed class DagApiTests(AirflowApp app) : IClassFixture<AirflowApp>
     {
         // A second timer firing may still be to come: the scheduler looks every five seconds.
         JsonElement health = default;
-        await AirflowApp.UntilAsync(async () =>
+        await Eventually.UntilAsync(async () =>
         {
             using var response = await app.SendAsync(HttpMethod.Get, path, credentials: null);
             response.StatusCode.ShouldBe(HttpStatusCode.OK);

@@ -52,7 +52,7 @@ public sealed class DatabaseRestartTests(DatabaseRestartTests.App app) : IClassF
             await DatabaseCrash.RunAsync(app.Servers.Postgres);
         }
 
-        await AirflowApp.UntilAsync(SucceededAsync, 60, () => app.ScalarAsync<string>("""
+        await Eventually.UntilAsync(SucceededAsync, 60, () => app.ScalarAsync<string>("""
             SELECT coalesce((SELECT string_agg(r.run_id || ' ' || r.state || ' ' || t.task_id || ' ' || t.state, '; ') FROM airflow.task_instances t JOIN airflow.dag_runs r ON r.id = t.run_id
                 WHERE t.state NOT IN ('success', 'none')), '') || coalesce((SELECT string_agg(i.instance_id || ' ' || i.status || ' locked by ' || coalesce(i.locked_by::text, 'nobody') || ' attempts ' || i.attempts || ' turns ' || i.turns
                     || (SELECT coalesce(string_agg(m.kind || ' ' || m.task || ' ' || m.due_at, ', '), ' no message') FROM durable.messages m WHERE m.instance_id = i.instance_id)

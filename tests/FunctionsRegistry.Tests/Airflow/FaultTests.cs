@@ -93,10 +93,10 @@ public sealed class FaultTests(FaultTests.App app) : IClassFixture<FaultTests.Ap
         await SetAsync("UPDATE airflow.dags SET max_active_runs = 5 WHERE dag_id = 'waiting'");
         await app.Service<DagRunStarter>().PromoteAsync(Client(), "waiting", default);
         var instance = (await app.GetAsync("/dags/waiting/dagRuns/stopped")).GetProperty("instance_id").GetString()!;
-        await AirflowApp.UntilAsync(async () => (await app.StatesAsync("/dags/waiting/dagRuns/stopped"))["w"] == "deferred");
+        await Eventually.UntilAsync(async () => (await app.StatesAsync("/dags/waiting/dagRuns/stopped"))["w"] == "deferred");
         using (var answer = await app.Client.PostAsync($"/runtime/webhooks/durabletask/instances/{instance}/terminate?reason=test", null))
             ((int)answer.StatusCode).ShouldBe(202);
-        await AirflowApp.UntilAsync(async () =>
+        await Eventually.UntilAsync(async () =>
         {
             await SetAsync("UPDATE airflow.dag_runs SET checked_at = now() - interval '1 minute' WHERE run_id = 'stopped'");
             await Timers().Sweep(null!, Client(), default);
@@ -118,7 +118,7 @@ public sealed class FaultTests(FaultTests.App app) : IClassFixture<FaultTests.Ap
         await app.PostAsync("/variables", """{"key": "late", "value": "1"}""");
         await app.Service<DagCatalog>().LoadAsync(default);
         var path = await app.TriggerAsync("late");
-        await AirflowApp.UntilAsync(async () => await app.StatesAsync(path) is { } states && states["quick"] == "failed" && states["long"] == "deferred");
+        await Eventually.UntilAsync(async () => await app.StatesAsync(path) is { } states && states["quick"] == "failed" && states["long"] == "deferred");
 
         await app.PatchAsync("/variables/late", """{"value": ""}""");
         var cleared = await app.PostAsync("/dags/late/clearTaskInstances", $$"""{"dag_run_id": "{{Uri.UnescapeDataString(path.Split('/')[^1])}}", "dry_run": false}""");

@@ -1,5 +1,3 @@
-using System.Diagnostics;
-using System.Text.RegularExpressions;
 using FunctionsRegistry.Tests.Support;
 using Microsoft.Extensions.Hosting;
 
@@ -51,28 +49,14 @@ public sealed class KillTests(KillTests.App app) : IClassFixture<KillTests.App>
         var made = 0;
         for (var kill = 0; kill < kills; kill++)
         {
-            var (process, address) = await StartAsync();
-            using (process)
-            {
-                // Requests in flight die with the process: those that were answered count.
-                for (var target = Runs * (kill + 1) / kills; made < target; made++)
-                    await TriggerAsync(address, made);
-                await Task.Delay(random.Next(0, 500));
-                process.Kill();
-                await process.WaitForExitAsync();
-            }
+            await using var process = await AppProcess.StartAsync(app.ProcessSettings);
+            // Requests in flight die with the process: those that were answered count.
+            for (var target = Runs * (kill + 1) / kills; made < target; made++)
+                await TriggerAsync(process.Address, made);
+            await Task.Delay(random.Next(0, 500));
         }
-        var (last, _) = await StartAsync();
-        try
-        {
-            await AirflowApp.UntilAsync(async () => await app.ScalarAsync<long>("SELECT count(*) FROM airflow.dag_runs WHERE dag_id = 'ten' AND state = 'success'") == Runs, 120);
-        }
-        finally
-        {
-            last.Kill();
-            await last.WaitForExitAsync();
-            last.Dispose();
-        }
+        await using (await AppProcess.StartAsync(app.ProcessSettings))
+            await Eventually.UntilAsync(async () => await app.ScalarAsync<long>("SELECT count(*) FROM airflow.dag_runs WHERE dag_id = 'ten' AND state = 'success'") == Runs, 120);
 
         (await app.ScalarAsync<long>("SELECT count(*) FROM airflow.dag_runs WHERE dag_id = 'ten'")).ShouldBe(Runs);
         (await app.ScalarAsync<long>("SELECT count(*) FROM airflow.task_instances t JOIN airflow.dag_runs r ON r.id = t.run_id WHERE dag_id = 'ten' AND t.state = 'success' AND try_number = 1")).ShouldBe(Runs * 10);
@@ -97,21 +81,5 @@ public sealed class KillTests(KillTests.App app) : IClassFixture<KillTests.App>
         using var client = new HttpClient(new SocketsHttpHandler(), disposeHandler: true) { BaseAddress = new Uri(address) };
         using var answer = await app.SendAsync(HttpMethod.Post, "/dags/ten/dagRuns", $$$"""{"dag_run_id": "r{{{number}}}", "conf": {"url": "{{{app.Server.Url}}}"}}""", client: client);
         ((int)answer.StatusCode).ShouldBe(200);
-    }
-
-    private async Task<(Process Process, string Address)> StartAsync()
-    {
-        var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, WorkingDirectory = AppContext.BaseDirectory };
-        start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "FunctionsRegistry.Functions.dll"));
-        foreach (var (key, value) in app.ProcessSettings)
-            start.ArgumentList.Add($"--{key}={value}");
-        var process = Process.Start(start)!;
-        while (await process.StandardOutput.ReadLineAsync() is { } line)
-            if (Regex.Match(line, @"is ready: (http://\S+)/") is { Success: true } match)
-            {
-                _ = process.StandardOutput.ReadToEndAsync();
-                return (process, match.Groups[1].Value);
-            }
-        throw new InvalidOperationException("The process ended before it listened.");
     }
 }

@@ -175,7 +175,7 @@ public sealed class RunApiTests(RunApiTests.App app) : IClassFixture<RunApiTests
     public async Task Ending_a_run_by_hand_sticks()
     {
         var path = await app.TriggerAsync("forever");
-        await AirflowApp.UntilAsync(async () => (await app.StatesAsync(path))["w"] == "deferred");
+        await Eventually.UntilAsync(async () => (await app.StatesAsync(path))["w"] == "deferred");
         (await app.PatchAsync(path, """{"state": "success"}""")).GetProperty("state").GetString().ShouldBe("success");
         (await app.StatesAsync(path))["w"].ShouldBe("success");
         (await app.PatchAsync(path, """{"state": "failed"}""")).GetProperty("state").GetString().ShouldBe("failed");
@@ -208,7 +208,7 @@ public sealed class RunApiTests(RunApiTests.App app) : IClassFixture<RunApiTests
             """);
         await command.ExecuteNonQueryAsync();
         // Nothing else moves while lists are compared.
-        await AirflowApp.UntilAsync(async () => await app.ScalarAsync<long>("SELECT count(*) FROM airflow.dag_runs WHERE state IN ('queued', 'running') AND dag_id NOT IN ('listed', 'forever')") == 0);
+        await Eventually.UntilAsync(async () => await app.ScalarAsync<long>("SELECT count(*) FROM airflow.dag_runs WHERE state IN ('queued', 'running') AND dag_id NOT IN ('listed', 'forever')") == 0);
     }
 
     private async Task<(List<string> Ids, long Total)> ExpectedAsync(string column, bool descending, string filter, string dag)
@@ -235,7 +235,7 @@ public sealed class RunApiTests(RunApiTests.App app) : IClassFixture<RunApiTests
         return (ids, await app.ScalarAsync<long>($"SELECT count(*) FROM airflow.dag_runs WHERE {condition}"));
     }
 
-    private async Task CountersMatchAsync() => await AirflowApp.UntilAsync(async () => await app.ScalarAsync<long>("""
+    private async Task CountersMatchAsync() => await Eventually.UntilAsync(async () => await app.ScalarAsync<long>("""
         SELECT count(*) FROM airflow.dags d LEFT JOIN (
             SELECT dag_id, count(*) FILTER (WHERE state = 'queued') q, count(*) FILTER (WHERE state = 'running') r, count(*) FILTER (WHERE state = 'success') s,
                 count(*) FILTER (WHERE state = 'failed') f FROM airflow.dag_runs GROUP BY dag_id) c USING (dag_id)

@@ -75,7 +75,7 @@ public sealed class RunTests(RunTests.App app) : IClassFixture<RunTests.App>
         var run = await app.PostAsync("/dags/chain/dagRuns", "{}");
         await app.UntilAsync(AirflowApp.RunPath("chain", run.GetProperty("dag_run_id").GetString()!), "success");
 
-        await AirflowApp.UntilAsync(async () =>
+        await Eventually.UntilAsync(async () =>
         {
             using var response = await app.Client.GetAsync($"/runtime/webhooks/durabletask/instances/{run.GetProperty("instance_id").GetString()}");
             using var document = JsonDocument.Parse(await response.Content.ReadAsStringAsync());
@@ -152,7 +152,7 @@ public sealed class RunTests(RunTests.App app) : IClassFixture<RunTests.App>
         var first = await app.TriggerAsync("slow", """{"conf": {"seconds": 3600}}""");
         var second = await app.TriggerAsync("slow", """{"conf": {"seconds": 0}}""");
         (await app.GetAsync(second)).GetProperty("state").GetString().ShouldBe("queued");
-        await AirflowApp.UntilAsync(async () => (await app.StatesAsync(first))["pause"] == "deferred");
+        await Eventually.UntilAsync(async () => (await app.StatesAsync(first))["pause"] == "deferred");
 
         var cancelled = await app.PatchAsync(first, """{"state": "failed"}""");
         cancelled.GetProperty("state").GetString().ShouldBe("failed");
@@ -163,7 +163,7 @@ public sealed class RunTests(RunTests.App app) : IClassFixture<RunTests.App>
         (await app.GetAsync(first)).GetProperty("state").GetString().ShouldBe("failed");
         // The answer shows the next generation; the one that was stopped is the first.
         var instance = cancelled.GetProperty("instance_id").GetString()![..^1] + "1";
-        await AirflowApp.UntilAsync(async () =>
+        await Eventually.UntilAsync(async () =>
         {
             using var document = JsonDocument.Parse(await app.Client.GetStringAsync($"/runtime/webhooks/durabletask/instances/{instance}"));
             return document.RootElement.GetProperty("runtimeStatus").GetString() == "Terminated";
@@ -192,7 +192,7 @@ public sealed class RunTests(RunTests.App app) : IClassFixture<RunTests.App>
     {
         await app.PostAsync("/pools", """{"name": "narrow", "slots": 0}""");
         var path = await app.TriggerAsync("pooled");
-        await AirflowApp.UntilAsync(async () => (await app.StatesAsync(path)) is { } states && states["one"] == "queued" && states["two"] == "queued");
+        await Eventually.UntilAsync(async () => (await app.StatesAsync(path)) is { } states && states["one"] == "queued" && states["two"] == "queued");
         var full = await app.GetAsync("/pools/narrow");
         (full.GetProperty("queued_slots").GetInt32(), full.GetProperty("running_slots").GetInt32(), full.GetProperty("open_slots").GetInt32()).ShouldBe((2, 0, 0));
 

@@ -82,14 +82,4 @@ internal static class DurableAppExtensions
     }
 
     /// <summary>Asks until it is so.</summary>
-    public static async Task UntilAsync(Func<Task<bool>> isSo)
-    {
-        for (var i = 0; i < 1000; i++)
-        {
-            if (await isSo())
-                return;
-            await Task.Delay(10);
-        }
-        (await isSo()).ShouldBeTrue();
-    }
 }

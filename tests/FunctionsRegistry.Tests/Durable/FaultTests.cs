@@ -61,7 +61,7 @@ public sealed class FaultTests(TestServices services)
         {
             for (var i = 0; i < 20; i++)
                 instances.Add(await client.Client.ScheduleNewOrchestrationInstanceAsync("ten_steps"));
-            await DurableAppExtensions.UntilAsync(async () => await hub.ScalarAsync<long>("SELECT count(*) FROM effects") > 10);
+            await Eventually.UntilAsync(async () => await hub.ScalarAsync<long>("SELECT count(*) FROM effects") > 10);
             first.Kill();
         }
         var second = hub.StartWorker();
@@ -111,7 +111,7 @@ public sealed class FaultTests(TestServices services)
             await Task.Delay(Random.Shared.Next(0, 300));
             proxy.Mend();
             // Until the pool's broken connections are gone, scheduling may fail; nothing was acknowledged then.
-            await DurableAppExtensions.UntilAsync(async () =>
+            await Eventually.UntilAsync(async () =>
             {
                 try
                 {
@@ -147,10 +147,10 @@ public sealed class FaultTests(TestServices services)
                 for (var i = 0; i < 10; i++)
                     instances.Add(await EffectHub.ScheduleAsync(app));
                 var seen = await hub.ScalarAsync<long>("SELECT count(*) FROM effects");
-                await DurableAppExtensions.UntilAsync(async () => await hub.ScalarAsync<long>("SELECT count(*) FROM effects") > seen + 5);
+                await Eventually.UntilAsync(async () => await hub.ScalarAsync<long>("SELECT count(*) FROM effects") > seen + 5);
                 await DatabaseCrash.RunAsync(connection);
                 // Until the pools' broken connections are gone.
-                await DurableAppExtensions.UntilAsync(async () =>
+                await Eventually.UntilAsync(async () =>
                 {
                     try
                     {

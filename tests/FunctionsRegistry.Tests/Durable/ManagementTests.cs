@@ -5,6 +5,7 @@ using System.Text;
 using System.Text.Json;
 using FunctionsRegistry.LocalRuntime;
 using FunctionsRegistry.Tests.LocalRuntime;
+using FunctionsRegistry.Tests.Support;
 using Microsoft.AspNetCore.Http;
 
 namespace FunctionsRegistry.Tests.Durable;
@@ -44,7 +45,7 @@ public sealed class ManagementTests(ManagementApp hub) : IClassFixture<Managemen
         await StatusAsync(id, OrchestrationRuntimeStatus.Suspended);
         await _client.RaiseEventAsync(id, "first", 1);
         await _client.RaiseEventAsync(id, "second", 2);
-        await DurableAppExtensions.UntilAsync(async () =>
+        await Eventually.UntilAsync(async () =>
             await hub.ScalarAsync<long>("SELECT count(*) FROM durable.messages WHERE instance_id = $1", id) == 0);
         (await _client.GetInstanceAsync(id, true))!.ShouldSatisfyAllConditions(
             found => found.RuntimeStatus.ShouldBe(OrchestrationRuntimeStatus.Suspended), found => found.SerializedCustomStatus.ShouldBeNull());
@@ -455,12 +456,12 @@ public sealed class ManagementTests(ManagementApp hub) : IClassFixture<Managemen
     {
         var id = "parent-" + Guid.CreateVersion7();
         await _client.ScheduleNewOrchestrationInstanceAsync(nameof(Functions.nests), 2, new StartOrchestrationOptions(id));
-        await DurableAppExtensions.UntilAsync(async () => await _client.GetInstanceAsync(id + "-1-0") is { RuntimeStatus: OrchestrationRuntimeStatus.Running });
+        await Eventually.UntilAsync(async () => await _client.GetInstanceAsync(id + "-1-0") is { RuntimeStatus: OrchestrationRuntimeStatus.Running });
         return id;
     }
 
     private Task StatusAsync(string id, OrchestrationRuntimeStatus status) =>
-        DurableAppExtensions.UntilAsync(async () => (await _client.GetInstanceAsync(id))!.RuntimeStatus == status);
+        Eventually.UntilAsync(async () => (await _client.GetInstanceAsync(id))!.RuntimeStatus == status);
 
     private async Task<(int Status, JsonElement Body, HttpResponseHeaders Headers)> SendAsync(
         HttpMethod method, string path, string? json = null, string? token = null)

@@ -3,6 +3,7 @@ using System.Diagnostics.CodeAnalysis;
 using FunctionsRegistry.LocalRuntime;
 using FunctionsRegistry.LocalRuntime.Hosting;
 using FunctionsRegistry.Tests.LocalRuntime;
+using FunctionsRegistry.Tests.Support;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
@@ -255,7 +256,7 @@ public sealed partial class OrchestrationTests(OrchestrationApp hub) : IClassFix
         var id = await _client.ScheduleNewOrchestrationInstanceAsync(nameof(Functions.drops), 0);
         await _client.RaiseEventAsync(id, "dropped", 1);
         await _client.RaiseEventAsync(id, "go", 1);
-        await DurableAppExtensions.UntilAsync(async () => (await _client.GetInstanceAsync(id, true))!.SerializedCustomStatus == "\"second\"");
+        await Eventually.UntilAsync(async () => (await _client.GetInstanceAsync(id, true))!.SerializedCustomStatus == "\"second\"");
 
         await _client.RaiseEventAsync(id, "dropped", 2);
 

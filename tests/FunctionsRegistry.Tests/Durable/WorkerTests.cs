@@ -99,7 +99,7 @@ public sealed class WorkerTests(TestServices services)
         var gated = new List<string>();
         for (var i = 0; i < 2; i++)
             gated.Add(await app.Durable().ScheduleNewOrchestrationInstanceAsync(nameof(Functions.gated), i.ToString()));
-        await DurableAppExtensions.UntilAsync(async () => await hub.ScalarAsync<long>("SELECT count(*) FROM durable.activities") == 2);
+        await Eventually.UntilAsync(async () => await hub.ScalarAsync<long>("SELECT count(*) FROM durable.activities") == 2);
         await gates.BegunAsync(1);
 
         // As the database does it for a batch whose sender is gone, of which this worker hears nothing.
@@ -140,7 +140,7 @@ public sealed class WorkerTests(TestServices services)
         await using var app = await hub.StartAsync([typeof(Functions)], With(new Gates()), "", "--Durable:LeaseSeconds=4");
         await hub.ScalarAsync<Guid>("DELETE FROM durable.workers RETURNING worker_id");
 
-        await DurableAppExtensions.UntilAsync(async () => await hub.ScalarAsync<long>("SELECT count(*) FROM durable.workers") == 1);
+        await Eventually.UntilAsync(async () => await hub.ScalarAsync<long>("SELECT count(*) FROM durable.workers") == 1);
 
         app.Log.ShouldContain(entry => entry.Text.Contains("taken for dead", StringComparison.Ordinal));
         (await app.RunAsync(nameof(Functions.quick))).RuntimeStatus.ShouldBe(OrchestrationRuntimeStatus.Completed);
@@ -308,7 +308,7 @@ public sealed class WorkerTests(TestServices services)
 
         public int MostAtOnce { get; private set; }
 
-        public Task BegunAsync(int count) => DurableAppExtensions.UntilAsync(() => Task.FromResult(Begun >= count));
+        public Task BegunAsync(int count) => Eventually.UntilAsync(() => Task.FromResult(Begun >= count));
 
         public async Task PassAsync(CancellationToken cancellationToken)
         {

@@ -1,7 +1,5 @@
-using System.Diagnostics;
 using System.Net.Http.Headers;
 using System.Text;
-using System.Text.RegularExpressions;
 using FunctionsRegistry.IndexAgent;
 using FunctionsRegistry.Tests.Marketplace;
 using FunctionsRegistry.Tests.Support;
@@ -16,7 +14,7 @@ public sealed class SteppingApp(TestServices services) : IndexAgentApp(services)
     private static readonly Dictionary<string, string> s_settings = new() { ["IndexAgent:SegmentMegabytes"] = "1", ["Durable:LeaseSeconds"] = "3" };
 
     /// <summary>The settings of a process on the same data.</summary>
-    public IEnumerable<string> Arguments => StandardSettings(s_settings).Select(pair => $"--{pair.Key}={pair.Value}");
+    public IReadOnlyDictionary<string, string> ProcessSettings => StandardSettings(s_settings);
 }
 
 public sealed class CrashTests(SteppingApp app) : IClassFixture<SteppingApp>
@@ -40,15 +38,12 @@ public sealed class CrashTests(SteppingApp app) : IClassFixture<SteppingApp>
             await index.IndexAsync(await index.ReceiveAsync("undisturbed", stream, CancellationToken.None), CancellationToken.None);
 
         // The upload's process dies after it stored its second segment; this fixture's own app goes on where it was.
-        using var process = Start();
-        var address = await ReadAddressAsync(process);
+        await using var process = await AppProcess.StartAsync(app.ProcessSettings);
         using var content = new ByteArrayContent(archive);
         content.Headers.ContentType = new MediaTypeHeaderValue("application/gzip");
-        await (await app.Client.PutAsync(address + IndexAgentApp.Base + "/repositories/disturbed", content)).ShouldBeAsync(202);
-        while (await app.ScalarAsync<long>("SELECT count(*) FROM indexagent.segments s JOIN indexagent.generations g ON g.id = s.generation_id JOIN indexagent.repositories r ON r.id = g.repository_id WHERE r.name = 'disturbed'") < 2)
-            await Task.Delay(10);
-        process.Kill();
-        await process.WaitForExitAsync();
+        await (await app.Client.PutAsync(process.Address + IndexAgentApp.Base + "/repositories/disturbed", content)).ShouldBeAsync(202);
+        await Eventually.UntilAsync(async () => await app.ScalarAsync<long>("SELECT count(*) FROM indexagent.segments s JOIN indexagent.generations g ON g.id = s.generation_id JOIN indexagent.repositories r ON r.id = g.repository_id WHERE r.name = 'disturbed'") >= 2);
+        await process.KillAsync();
         (await UntilDoneAsync()).GetProperty("state").GetString().ShouldBe("ready");
 
         (await app.ScalarAsync<string>(Content, "disturbed")).ShouldBe(await app.ScalarAsync<string>(Content, "undisturbed"));
@@ -79,25 +74,5 @@ public sealed class CrashTests(SteppingApp app) : IClassFixture<SteppingApp>
         for (var i = 0; i < 300; i++)
             text.Append($"def handle_{number}_{i}(value):\n    return value.convert_{i % 17}(other_{number % 13}, 'text {i}')\n\n");
         return text.ToString();
-    }
-
-    private Process Start()
-    {
-        var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, WorkingDirectory = AppContext.BaseDirectory };
-        start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "FunctionsRegistry.Functions.dll"));
-        foreach (var argument in app.Arguments)
-            start.ArgumentList.Add(argument);
-        return Process.Start(start)!;
-    }
-
-    private static async Task<string> ReadAddressAsync(Process process)
-    {
-        while (await process.StandardOutput.ReadLineAsync() is { } line)
-            if (Regex.Match(line, @"is ready: (http://\S+)/") is { Success: true } match)
-            {
-                _ = process.StandardOutput.BaseStream.CopyToAsync(Stream.Null);
-                return match.Groups[1].Value;
-            }
-        throw new InvalidOperationException("The process ended before it listened.");
     }
 }

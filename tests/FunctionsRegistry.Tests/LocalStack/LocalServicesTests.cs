@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Runtime.Versioning;
 using System.Text;
 using FunctionsRegistry.LocalStack;
+using FunctionsRegistry.Tests.Support;
 using Microsoft.Extensions.Configuration;
 using Npgsql;
 
@@ -15,7 +16,7 @@ public sealed class LocalServicesTests : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        await UntilAsync(() => ProcessesIn(_folder).Count == 0);
+        await Eventually.UntilAsync(() => Task.FromResult(ProcessesIn(_folder).Count == 0));
         if (Directory.Exists(_folder))
             Directory.Delete(_folder, recursive: true);
     }
@@ -57,7 +58,7 @@ public sealed class LocalServicesTests : IAsyncDisposable
         await app.WaitForExitAsync();
 
         app.ExitCode.ShouldBe(0);
-        await UntilAsync(() => ProcessesIn(_folder).Count == 0);
+        await Eventually.UntilAsync(() => Task.FromResult(ProcessesIn(_folder).Count == 0));
     }
 
     [Fact]
@@ -75,7 +76,7 @@ public sealed class LocalServicesTests : IAsyncDisposable
         using var last = await StartAppAsync();
         ProcessesIn(_folder).Count.ShouldBeGreaterThanOrEqualTo(3);
         last.Kill();
-        await UntilAsync(() => ProcessesIn(_folder).Count == 0);
+        await Eventually.UntilAsync(() => Task.FromResult(ProcessesIn(_folder).Count == 0));
     }
 
     [Fact]
@@ -85,7 +86,7 @@ public sealed class LocalServicesTests : IAsyncDisposable
         using var stranger = new Stranger();
         File.WriteAllText(Path.Combine(_folder, "service.pid"), stranger.Id.ToString());
         var lost = ChildProcess.Start("service", _folder, "TERM", ["sleep", "600"]);
-        await UntilAsync(() => ProcessesIn(_folder).Count == 3);
+        await Eventually.UntilAsync(() => Task.FromResult(ProcessesIn(_folder).Count == 3));
         using var leftover = Process.GetProcessById(ProcessesIn(_folder).Single(id => ReadOrEmpty($"/proc/{id}/comm") == "sleep\n"));
         // With its shells killed, nobody is left who would stop it.
         foreach (var id in ProcessesIn(_folder).Where(id => id != leftover.Id))
@@ -275,16 +276,6 @@ public sealed class LocalServicesTests : IAsyncDisposable
         catch (IOException)
         {
             return "";
-        }
-    }
-
-    private static async Task UntilAsync(Func<bool> holds)
-    {
-        var clock = Stopwatch.StartNew();
-        while (!holds())
-        {
-            clock.Elapsed.TotalSeconds.ShouldBeLessThan(60);
-            await Task.Delay(50);
         }
     }
 

@@ -1,6 +1,4 @@
-using System.Diagnostics;
 using System.Net.Http.Headers;
-using System.Text.RegularExpressions;
 using FunctionsRegistry.Blobs;
 using FunctionsRegistry.Marketplace;
 using FunctionsRegistry.Tests.Support;
@@ -15,25 +13,22 @@ public sealed class CrashTests(MarketplaceApp app) : IClassFixture<MarketplaceAp
     public async Task A_process_killed_between_blob_and_row_leaves_an_orphan_and_nothing_published()
     {
         var token = await app.SignInAsync("crash");
-        using var process = Start();
-        var address = await ReadAddressAsync(process);
+        await using var process = await AppProcess.StartAsync(app.StandardSettings(new Dictionary<string, string>()));
 
         // Whoever publishes now has its blob stored and waits for this lock with its row.
         await using var connection = await app.Database.OpenConnectionAsync();
         await using var transaction = await connection.BeginTransactionAsync();
         await using (var locked = new Npgsql.NpgsqlCommand("LOCK TABLE marketplace.agents IN EXCLUSIVE MODE", connection, transaction))
             await locked.ExecuteNonQueryAsync();
-        using var request = new HttpRequestMessage(HttpMethod.Put, address + MarketplaceApp.Base + "/agents")
+        using var request = new HttpRequestMessage(HttpMethod.Put, process.Address + MarketplaceApp.Base + "/agents")
         {
             Content = MarketplaceApp.Form(TarballBuilder.Package("@crash", "half", "1.0.0"), MarketplaceApp.Manifest("@crash", "half", "1.0.0")),
             Headers = { Authorization = new AuthenticationHeaderValue("Bearer", token) },
         };
         var publish = app.Client.SendAsync(request);
-        while (await CountBlobsAsync() == 0 && !publish.IsCompleted)
-            await Task.Delay(20);
+        await Eventually.UntilAsync(async () => await CountBlobsAsync() > 0 || publish.IsCompleted);
         await Task.Delay(100);
-        process.Kill();
-        await process.WaitForExitAsync();
+        await process.KillAsync();
         await Should.ThrowAsync<HttpRequestException>(() => publish);
         await transaction.RollbackAsync();
 
@@ -47,23 +42,6 @@ public sealed class CrashTests(MarketplaceApp app) : IClassFixture<MarketplaceAp
         (await later.SweepOrphansAsync(everything: false, default)).ShouldBe(1);
         var url = (await app.GetJsonAsync("/agents/@crash/half/download/1.0.0")).GetProperty("tarball_url").GetString();
         (await app.Client.GetByteArrayAsync(url)).Length.ShouldBeGreaterThan(0);
-    }
-
-    private Process Start()
-    {
-        var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, WorkingDirectory = AppContext.BaseDirectory };
-        start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "FunctionsRegistry.Functions.dll"));
-        foreach (var (key, value) in app.StandardSettings(new Dictionary<string, string>()))
-            start.ArgumentList.Add($"--{key}={value}");
-        return Process.Start(start)!;
-    }
-
-    private static async Task<string> ReadAddressAsync(Process process)
-    {
-        while (await process.StandardOutput.ReadLineAsync() is { } line)
-            if (Regex.Match(line, @"is ready: (http://\S+)/") is { Success: true } match)
-                return match.Groups[1].Value;
-        throw new InvalidOperationException("The process ended before it listened.");
     }
 
     private async Task<int> CountBlobsAsync()

@@ -64,13 +64,13 @@ public sealed class FaultTests(FragileApp app) : IClassFixture<FragileApp>
             statuses.Count(status => status == 200).ShouldBeLessThanOrEqualTo(6);
             statuses[0].ShouldBe(200);
             statuses[^1].ShouldBe(429);
-            await UntilAsync(async () => await StatusAsync() == "degraded");
+            await Eventually.UntilAsync(async () => await StatusAsync() == "degraded");
         }
         finally
         {
             app.Redis.Mend();
         }
-        await UntilAsync(async () => await StatusAsync() == "healthy");
+        await Eventually.UntilAsync(async () => await StatusAsync() == "healthy");
     }
 
     [Fact]
@@ -87,13 +87,13 @@ public sealed class FaultTests(FragileApp app) : IClassFixture<FragileApp>
             clock.Elapsed.TotalSeconds.ShouldBeLessThan(5);
             response.Headers.RetryAfter.ShouldNotBeNull();
             error.GetProperty("error").GetString().ShouldBe("The database is not available right now.");
-            await UntilAsync(async () => await StatusAsync() == "unhealthy");
+            await Eventually.UntilAsync(async () => await StatusAsync() == "unhealthy");
         }
         finally
         {
             app.Postgres.Mend();
         }
-        await UntilAsync(async () => (int)(await app.SendAsync(HttpMethod.Get, "/agents")).StatusCode == 200);
+        await Eventually.UntilAsync(async () => (int)(await app.SendAsync(HttpMethod.Get, "/agents")).StatusCode == 200);
     }
 
     [Fact]
@@ -111,7 +111,7 @@ public sealed class FaultTests(FragileApp app) : IClassFixture<FragileApp>
         {
             app.Postgres.Thaw();
         }
-        await UntilAsync(async () => (int)(await app.SendAsync(HttpMethod.Get, "/agents")).StatusCode == 200);
+        await Eventually.UntilAsync(async () => (int)(await app.SendAsync(HttpMethod.Get, "/agents")).StatusCode == 200);
     }
 
     [Fact]
@@ -176,15 +176,5 @@ public sealed class FaultTests(FragileApp app) : IClassFixture<FragileApp>
     {
         using var document = JsonDocument.Parse(await (await app.Client.GetAsync("/health")).Content.ReadAsStringAsync());
         return document.RootElement.GetProperty("status").GetString();
-    }
-
-    private static async Task UntilAsync(Func<Task<bool>> holds)
-    {
-        var clock = Stopwatch.StartNew();
-        while (!await holds())
-        {
-            clock.Elapsed.TotalSeconds.ShouldBeLessThan(20);
-            await Task.Delay(200);
-        }
     }
 }

@@ -6,6 +6,7 @@ using FunctionsRegistry.Errors;
 using FunctionsRegistry.Functions.ModelRegistry;
 using FunctionsRegistry.LocalRuntime.Durable;
 using FunctionsRegistry.ModelRegistry;
+using FunctionsRegistry.Tests.Support;
 using static FunctionsRegistry.Tests.ModelRegistry.HokusaiApp;
 
 namespace FunctionsRegistry.Tests.ModelRegistry;
@@ -139,13 +140,9 @@ public sealed class EvaluationTests(HokusaiApp app) : IClassFixture<HokusaiApp>
 
         async Task<JsonElement> WaitAsync(string url)
         {
-            while (true)
-            {
-                var found = await app.GetAsync(url);
-                if (found.Str("status") != "queued")
-                    return found;
-                await Task.Delay(20);
-            }
+            JsonElement found = default;
+            await Eventually.UntilAsync(async () => (found = await app.GetAsync(url)).Str("status") != "queued");
+            return found;
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using FunctionsRegistry.Tests.Support;
 
 namespace FunctionsRegistry.Tests.ModelRegistry;
 
@@ -31,18 +32,15 @@ public sealed class HealthTests(HokusaiApp app) : IClassFixture<HokusaiApp>
         await ExecuteAsync("ALTER TABLE durable.instances RENAME TO away");
         try
         {
-            JsonElement health;
-            do
-                health = await GetAsync("/health");
-            while (health.GetProperty("services").Str("message_queue") == "healthy");
+            JsonElement health = default;
+            await Eventually.UntilAsync(async () => (health = await GetAsync("/health")).GetProperty("services").Str("message_queue") != "healthy");
             (health.GetProperty("services").Str("postgres"), health.Str("status")).ShouldBe(("healthy", "degraded"));
         }
         finally
         {
             await ExecuteAsync("ALTER TABLE durable.away RENAME TO instances");
         }
-        while ((await GetAsync("/health")).GetProperty("services").Str("message_queue") != "healthy")
-            await Task.Delay(50);
+        await Eventually.UntilAsync(async () => (await GetAsync("/health")).GetProperty("services").Str("message_queue") == "healthy");
 
         async Task ExecuteAsync(string sql)
         {

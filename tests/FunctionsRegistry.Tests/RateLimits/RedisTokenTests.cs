@@ -3,6 +3,7 @@ using FunctionsRegistry.Identity;
 using FunctionsRegistry.LocalStack;
 using FunctionsRegistry.RateLimits;
 using FunctionsRegistry.Tests.Identity;
+using FunctionsRegistry.Tests.Support;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Logging.Abstractions;
 using StackExchange.Redis;
@@ -48,7 +49,7 @@ public sealed class RedisTokenTests : IDisposable
         SetToken("token-2");
         _time.Move(TimeSpan.FromMinutes(57));
         // Every call is answered, by the old connection until the new one is there.
-        await EventuallyAsync(async () =>
+        await Eventually.UntilAsync(async () =>
         {
             await CountAsync(redis, "second");
             return _credential.Asked == 2 && await ClientsAsync() == 1;
@@ -56,7 +57,7 @@ public sealed class RedisTokenTests : IDisposable
 
         // What ends a connection whose token has expired: only the new one can come back by itself.
         await KillClientsAsync();
-        await EventuallyAsync(async () => redis.Database is { } database && await Answers(database));
+        await Eventually.UntilAsync(async () => redis.Database is { } database && await Answers(database));
     }
 
     [Fact]
@@ -69,12 +70,12 @@ public sealed class RedisTokenTests : IDisposable
 
         _time.Move(TimeSpan.FromMinutes(57));
         await CountAsync(redis, "kept");
-        await EventuallyAsync(() => Task.FromResult(_credential.Asked >= 2));
+        await Eventually.UntilAsync(() => Task.FromResult(_credential.Asked >= 2));
         await CountAsync(redis, "kept");
 
         _credential.Next = new AccessToken(next!.Value.Token, _time.GetUtcNow() + TimeSpan.FromHours(1));
         _time.Move(TimeSpan.FromSeconds(30));
-        await EventuallyAsync(async () =>
+        await Eventually.UntilAsync(async () =>
         {
             await CountAsync(redis, "kept");
             return _credential.Asked >= 3;
@@ -92,7 +93,7 @@ public sealed class RedisTokenTests : IDisposable
         _time.Move(TimeSpan.FromHours(2));
         SetToken("token-3");
 
-        await EventuallyAsync(async () => redis.Database is { } database && await Answers(database));
+        await Eventually.UntilAsync(async () => redis.Database is { } database && await Answers(database));
     }
 
     [Theory]
@@ -158,12 +159,5 @@ public sealed class RedisTokenTests : IDisposable
     {
         foreach (var line in await AppClientsAsync())
             await _admin.GetDatabase().ExecuteAsync("CLIENT", "KILL", "ID", line.Split(' ')[0]["id=".Length..]);
-    }
-
-    private static async Task EventuallyAsync(Func<Task<bool>> isTrue)
-    {
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(30));
-        while (!await isTrue())
-            await Task.Delay(50, limit.Token);
     }
 }
