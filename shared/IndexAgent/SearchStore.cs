@@ -114,9 +114,11 @@ public sealed class SearchStore(NpgsqlDataSource database)
         for (var from = 0; from < ranges.Count; from += Page)
         {
             var page = ranges.Skip(from).Take(Page).ToList();
+            // Each range by the primary key: a planner that is free to join otherwise may compare every section of the segment with every range.
             await using var command = database.CreateCommand("""
                 SELECT s.number, s.text FROM unnest($2, $3) AS wanted (first_number, end_number)
-                JOIN indexagent.sections s ON s.segment_id = $1 AND s.number >= first_number AND s.number < end_number
+                CROSS JOIN LATERAL (
+                    SELECT t.number, t.text FROM indexagent.sections t WHERE t.segment_id = $1 AND t.number >= first_number AND t.number < end_number OFFSET 0) s
                 """);
             command.Parameters.Add(new() { Value = segmentId });
             command.Parameters.Add(new() { Value = page.Select(range => range.First).ToArray() });

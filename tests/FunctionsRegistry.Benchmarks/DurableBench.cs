@@ -74,6 +74,8 @@ internal sealed class DurableBench : IAsyncDisposable
         await AloneAsync();
         await FanAsync(1000);
         await ReplayAsync(1000);
+        Console.WriteLine("without any instance that is not over");
+        await RestAsync();
         await IdleAsync(10_000);
         Console.WriteLine($"resident {Process.GetCurrentProcess().WorkingSet64 >> 20} MB");
     }
@@ -163,17 +165,23 @@ internal sealed class DurableBench : IAsyncDisposable
         foreach (var id in ids)
             await _client.WaitForInstanceStartAsync(id);
         Console.WriteLine($"{instances:N0} instances begun and waiting in      {Stopwatch.GetElapsedTime(start).TotalSeconds,10:0.0} s");
-        await ExecuteAsync("CHECKPOINT");
-        await Task.Delay(3000);
-        var (own, server) = (Process.GetCurrentProcess().TotalProcessorTime, ServerTime());
-        await Task.Delay(10_000);
-        Console.WriteLine(
-            $"  and then use, of one core                  {(Process.GetCurrentProcess().TotalProcessorTime - own).TotalSeconds / 10,10:P1} here, {(ServerTime() - server).TotalSeconds / 10:P1} in PostgreSQL");
+        await RestAsync();
         start = Stopwatch.GetTimestamp();
         await Task.WhenAll(ids.Take(1000).Select(id => _client.RaiseEventAsync(id, "go", 1)));
         foreach (var id in ids.Take(1000))
             await EndAsync(id);
         Console.WriteLine($"  1,000 of them woken and over in            {Stopwatch.GetElapsedTime(start).TotalSeconds,10:0.0} s");
+    }
+
+    // What the worker and the server use while nothing happens.
+    private async Task RestAsync()
+    {
+        await ExecuteAsync("CHECKPOINT");
+        await Task.Delay(3000);
+        var (own, server) = (Process.GetCurrentProcess().TotalProcessorTime, ServerTime());
+        await Task.Delay(20_000);
+        Console.WriteLine(
+            $"  at rest, of one core                       {(Process.GetCurrentProcess().TotalProcessorTime - own).TotalSeconds / 20,10:P1} here, {(ServerTime() - server).TotalSeconds / 20:P1} in PostgreSQL");
     }
 
     // Of the server that was started here and its children; others on the machine may run their own.
