@@ -21,6 +21,8 @@ public static class DagRunOrchestrator
     private static readonly TaskOptions s_untilTheDatabaseIsBack = TaskOptions.FromRetryPolicy(
         new RetryPolicy(25, TimeSpan.FromSeconds(1), backoffCoefficient: 2, maxRetryInterval: TimeSpan.FromSeconds(30)));
 
+    private static readonly TimeSpan s_trialAnswer = TimeSpan.FromMinutes(5);
+
     /// <summary>Runs to the end of the run; the result says how it ended.</summary>
     [Function(Name)]
     public static async Task<string> RunAsync([OrchestrationTrigger] TaskOrchestrationContext context, DagRunRef run)
@@ -115,14 +117,12 @@ public static class DagRunOrchestrator
     // How it ended is in the trial's row; a trial that somebody else's orchestration moves already is waited for there, too.
     private static async Task RunTrialAsync(TaskOrchestrationContext context, string trialId)
     {
-        try
-        {
-            await context.CallSubOrchestratorAsync<string>(TrialOrchestrator.Name, trialId, new SubOrchestrationOptions(instanceId: trialId));
-        }
-        catch (TaskFailedException)
-        {
-            // The resume that follows looks.
-        }
+        using var over = new CancellationTokenSource();
+        var trial = context.CallSubOrchestratorAsync<string>(TrialOrchestrator.Name, trialId, new SubOrchestrationOptions(instanceId: trialId));
+        // Where the sweeper began the trial first, no host promises an answer about an instance that is there already. The resume that follows looks.
+        await Task.WhenAny(trial, context.CreateTimer(s_trialAnswer, over.Token));
+        // Not CancelAsync: an orchestrator may await its context's tasks alone.
+        over.Cancel();
     }
 
     private sealed class RunInProgress

@@ -10,7 +10,7 @@ namespace FunctionsRegistry.Functions.Evolution;
 
 /// <summary>Ours: a trial's updates as server-sent events, which unlike WebSockets pass the real host, too; and where WebSockets are.</summary>
 [Contract(Family.Evolution)]
-public sealed class EventFunctions(TrialStore trials, LiveUpdates updates, WebPubSub webPubSub, IHostApplicationLifetime lifetime, TimeProvider time)
+public sealed class EventFunctions(TrialStore trials, LiveUpdates updates, WebPubSub webPubSub, ClientAddress addresses, ClientPlaces places, IHostApplicationLifetime lifetime, TimeProvider time)
 {
     /// <summary>
     /// GET /evolution/{trial_id}/events: every update from the first, or from behind <c>Last-Event-ID</c>, then those to come. The stream ends with the
@@ -27,7 +27,7 @@ public sealed class EventFunctions(TrialStore trials, LiveUpdates updates, WebPu
         if (header.Length > 0 && !int.TryParse(header, NumberStyles.None, CultureInfo.InvariantCulture, out after))
             throw new RegistryException(ErrorKind.Validation, "Validation failed", [new FieldError(["header", "Last-Event-ID"], "must be an id that this stream gave", "value_error")]);
         var (events, isOver) = await trials.ListEventsAsync(trialId, after, 1, cancellationToken) ?? throw EvolutionErrors.TrialNotFound();
-        return isOver && events.Count == 0 ? Results.NoContent() : new EventStream(trialId, after, trials, updates, lifetime, time);
+        return isOver && events.Count == 0 ? Results.NoContent() : new EventStream(trialId, after, trials, updates, addresses.Of(request.HttpContext), places, lifetime, time);
     }
 
     /// <summary>GET /evolution/live: the WebSocket to connect to, of Web PubSub where that is configured.</summary>
@@ -47,7 +47,8 @@ public sealed class EventFunctions(TrialStore trials, LiveUpdates updates, WebPu
 /// Reads from the rows, so any process can go on where another stopped; updates only say when to look. No public properties: the worker serialises returned
 /// results once more for the host.
 /// </summary>
-internal sealed class EventStream(string trialId, int after, TrialStore trials, LiveUpdates updates, IHostApplicationLifetime lifetime, TimeProvider time) : IResult
+internal sealed class EventStream(
+    string trialId, int after, TrialStore trials, LiveUpdates updates, string address, ClientPlaces places, IHostApplicationLifetime lifetime, TimeProvider time) : IResult
 {
     private const int PageSize = 200;
 
@@ -61,10 +62,13 @@ internal sealed class EventStream(string trialId, int after, TrialStore trials, 
     public async Task ExecuteAsync(HttpContext httpContext)
     {
         var response = httpContext.Response;
+        var isHead = HttpMethods.IsHead(httpContext.Request.Method);
+        if (!isHead && !places.TryTake(address))
+            throw EvolutionErrors.TooManySockets();
         response.ContentType = "text/event-stream";
         response.Headers.CacheControl = "no-cache, no-store";
         response.Headers["X-Accel-Buffering"] = "no";
-        if (HttpMethods.IsHead(httpContext.Request.Method))
+        if (isHead)
             return;
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(httpContext.RequestAborted, lifetime.ApplicationStopping);
         try
@@ -74,6 +78,10 @@ internal sealed class EventStream(string trialId, int after, TrialStore trials, 
         catch (Exception exception) when (exception is OperationCanceledException or IOException || PostgresErrors.Translate(exception) is not null)
         {
             // Headers are out: all there is to say is the end, and the client asks again.
+        }
+        finally
+        {
+            places.Return(address);
         }
     }
 

@@ -20,6 +20,7 @@ public static class EvolutionServices
         services.AddSingleton<TrialRunStore>();
         services.AddSingleton<TrialService>();
         services.AddSingleton<TrialStarter>();
+        services.AddSingleton<ClientPlaces>();
         // The real host forwards no WebSockets.
         if (RuntimeFlavour.IsLocal)
             services.AddSingleton<IStartupFilter, TrialSockets>();

@@ -20,21 +20,21 @@ internal sealed partial class TrialSockets : IStartupFilter, IDisposable
     private const int QueueLength = 1024;
     private static readonly byte[] s_pong = "pong"u8.ToArray();
 
-    private readonly ConcurrentDictionary<Client, string> _clients = new();
+    private readonly ConcurrentDictionary<Client, bool> _clients = new();
     private readonly IAuthenticator _authenticator;
     private readonly ClientAddress _addresses;
-    private readonly EvolutionOptions _options;
+    private readonly ClientPlaces _places;
     private readonly IHostApplicationLifetime _lifetime;
     private readonly TimeProvider _time;
     private readonly ILogger<TrialSockets> _logger;
     private readonly IDisposable _listening;
 
     public TrialSockets(
-        LiveUpdates updates, IEnumerable<IAuthenticator> authenticators, ClientAddress addresses, EvolutionOptions options, IHostApplicationLifetime lifetime, TimeProvider time,
+        LiveUpdates updates, IEnumerable<IAuthenticator> authenticators, ClientAddress addresses, ClientPlaces places, IHostApplicationLifetime lifetime, TimeProvider time,
         ILogger<TrialSockets> logger)
     {
         _authenticator = authenticators.Single(one => one.Families.Contains(Family.Evolution));
-        (_addresses, _options, _lifetime, _time, _logger) = (addresses, options, lifetime, time, logger);
+        (_addresses, _places, _lifetime, _time, _logger) = (addresses, places, lifetime, time, logger);
         _listening = updates.Listen(Send);
     }
 
@@ -67,21 +67,20 @@ internal sealed partial class TrialSockets : IStartupFilter, IDisposable
             await RefuseAsync(http, CommonErrors.AuthenticationRequired());
             return;
         }
+        var address = _addresses.Of(http);
+        if (!_places.TryTake(address))
+        {
+            await RefuseAsync(http, EvolutionErrors.TooManySockets());
+            return;
+        }
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(http.RequestAborted, _lifetime.ApplicationStopping);
         var client = new Client(http.Request.Query["trial_id"].ToString(), ending);
-        var address = _addresses.Of(http);
         // Before it hears anything.
         client.Send(JsonSerializer.SerializeToUtf8Bytes(
             new ConnectionFrame("connection", "Connected to Evolution API WebSocket", _time.GetUtcNow()), EvolutionJson.Default.ConnectionFrame));
-        _clients[client] = address;
+        _clients[client] = true;
         try
         {
-            if (_clients.Values.Count(one => one == address) > _options.SocketsPerClient)
-            {
-                _clients.TryRemove(client, out _);
-                await RefuseAsync(http, EvolutionErrors.TooManySockets());
-                return;
-            }
             using var socket = await http.WebSockets.AcceptWebSocketAsync();
             var sending = client.SendQueueAsync(socket, ending.Token);
             try
@@ -103,6 +102,7 @@ internal sealed partial class TrialSockets : IStartupFilter, IDisposable
         finally
         {
             _clients.TryRemove(client, out _);
+            _places.Return(address);
         }
     }
 

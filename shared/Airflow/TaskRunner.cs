@@ -78,6 +78,10 @@ public sealed partial class TaskRunner(TaskInstanceStore tasks, DagCatalog catal
         {
             return await FailAsync(attempt, claim.MaxTries, exception.Message, log, cancellationToken);
         }
+        catch (Exception exception) when (IsDefect(exception))
+        {
+            return await FailAsync(attempt, claim.MaxTries, Describe(exception, attempt), log, cancellationToken);
+        }
     }
 
     private async Task<TryOutcome> AnswerUnclaimedAsync(TaskTry attempt, TaskDefinition task, ClaimedTry claim, CancellationToken cancellationToken)
@@ -115,12 +119,19 @@ public sealed partial class TaskRunner(TaskInstanceStore tasks, DagCatalog catal
         {
             throw new OperatorException($"timed out after {longest.TotalSeconds:0.###} s");
         }
-        // A dependency that is down is not the task's failure: the activity is repeated. Everything else is, whatever it is, or the run would never end.
-        catch (Exception exception) when (exception is not (OperatorException or NpgsqlException or OperationCanceledException or OutOfMemoryException))
+        catch (Exception exception) when (IsDefect(exception))
         {
-            LogDefect(exception, attempt.Run.RunId, attempt.TaskId, attempt.TryNumber);
-            throw new OperatorException($"unexpected {exception.GetType().Name}: {exception.Message}");
+            throw new OperatorException(Describe(exception, attempt));
         }
+    }
+
+    // A dependency that is down is not the task's failure: the activity is repeated. Everything else is, whatever it is, or the run would never end.
+    private static bool IsDefect(Exception exception) => exception is not (OperatorException or NpgsqlException or OperationCanceledException or OutOfMemoryException);
+
+    private string Describe(Exception exception, TaskTry attempt)
+    {
+        LogDefect(exception, attempt.Run.RunId, attempt.TaskId, attempt.TryNumber);
+        return $"unexpected {exception.GetType().Name}: {exception.Message}";
     }
 
     private static JsonObject FillParameters(DagDefinition dag, TaskDefinition task, ClaimedTry claim)

@@ -3,7 +3,7 @@ using Microsoft.Extensions.Configuration;
 namespace FunctionsRegistry.Evolution;
 
 /// <summary>Settings of evolution trials.</summary>
-/// <param name="SocketsPerClient"><c>Evolution__SocketsPerClient</c>: WebSockets of one address, 10 as spec-dean.md says.</param>
+/// <param name="SocketsPerClient"><c>Evolution__SocketsPerClient</c>: WebSockets and streams of events of one address, 10 as spec-dean.md says.</param>
 /// <param name="KeepTrialsDays"><c>Evolution__KeepTrialsDays</c>: 90; trials that are over are deleted so many days after their end, 0 keeps them.</param>
 public sealed record EvolutionOptions(int SocketsPerClient, int KeepTrialsDays)
 {

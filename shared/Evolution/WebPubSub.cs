@@ -76,8 +76,9 @@ public sealed partial class WebPubSub(WebPubSubOptions options, EntraTokens toke
             response.EnsureSuccessStatusCode();
             using var body = JsonDocument.Parse(await response.Content.ReadAsStringAsync(limit.Token));
             var scheme = endpoint.Scheme == Uri.UriSchemeHttps ? "wss" : "ws";
-            var token = Uri.EscapeDataString(body.RootElement.GetProperty("token").GetString()!);
-            return new Uri($"{scheme}://{endpoint.Authority}/client/hubs/{Uri.EscapeDataString(options.Hub)}?access_token={token}");
+            return body.RootElement is { ValueKind: JsonValueKind.Object } answer && answer.TryGetProperty("token", out var token) && token.ValueKind == JsonValueKind.String
+                ? new Uri($"{scheme}://{endpoint.Authority}/client/hubs/{Uri.EscapeDataString(options.Hub)}?access_token={Uri.EscapeDataString(token.GetString()!)}")
+                : throw new JsonException("the answer has no token");
         }
         catch (Exception exception) when (
             exception is HttpRequestException or EntraTokenException or JsonException || (exception is OperationCanceledException && !cancellationToken.IsCancellationRequested))

@@ -74,7 +74,7 @@ public sealed partial class TrialOperator(TrialService trials) : IOperator
             throw new OperatorException($"the trial {trial.TrialId} was {trial.Status}{(trial.Error is null ? "" : ": " + trial.Error)}");
         // Somebody else's orchestration moves it.
         if (trial.Status != "completed")
-            return new OperatorResult(output.DeepClone(), Wait: TimeSpan.FromSeconds(2));
+            return new OperatorResult(output.DeepClone(), Wait: TimeSpan.FromSeconds(5));
         log.Write($"Fitness {trial.BestFitness} after {trial.CurrentGeneration} generations.");
         return new OperatorResult(new JsonObject
         {

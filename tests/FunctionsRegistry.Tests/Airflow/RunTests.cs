@@ -34,6 +34,11 @@ public sealed class RunTests(RunTests.App app) : IClassFixture<RunTests.App>
                   - { id: pause, operator: wait, params: { seconds: "${conf.seconds}" } }
                   - { id: done, operator: echo, needs: [pause] }
                 """,
+            ["trial.yaml"] = """
+                id: trial
+                tasks:
+                  - { id: breed, operator: evolution.trial, params: { trial_id: "${conf.trial}", generations: 100, population_size: 100, fitness_threshold: 1 } }
+                """,
             ["pooled.yaml"] = """
                 id: pooled
                 tasks:
@@ -244,6 +249,36 @@ public sealed class RunTests(RunTests.App app) : IClassFixture<RunTests.App>
             JsonDocument.Parse((await app.OutputAsync(dagId, path, "collect_metrics"))!).RootElement.GetProperty("database").GetProperty("size_bytes").GetInt64().ShouldBeGreaterThan(1 << 20);
         }
     }
+
+    [Fact]
+    public async Task A_task_that_follows_a_trial_which_runs_already_ends_with_it()
+    {
+        using var started = await app.Client.PostAsync("/evolution/evolution/start", new StringContent(
+            """{"generations": 100, "population_size": 100, "fitness_threshold": 1}""", new System.Net.Http.Headers.MediaTypeHeaderValue("application/json")));
+        var id = JsonDocument.Parse(await started.Content.ReadAsStringAsync()).RootElement.GetProperty("trial_id").GetString()!;
+        var path = await app.TriggerAsync("trial", $$$"""{"conf": {"trial": "{{{id}}}"}}""");
+        await Eventually.UntilAsync(async () => (await app.StatesAsync(path))["breed"] == "deferred");
+        (await app.Client.PostAsync($"/evolution/evolution/{id}/cancel", null)).EnsureSuccessStatusCode();
+        await app.UntilAsync(path, "failed");
+
+        (await LogAsync(path)).ShouldContain($"the trial {id} was cancelled");
+    }
+
+    [Fact]
+    public async Task A_deferred_task_that_cannot_go_on_fails_instead_of_being_tried_for_ever()
+    {
+        var path = await app.TriggerAsync("trial", """{"conf": {"trial": "trial-damaged"}}""");
+        await Eventually.UntilAsync(async () => (await app.StatesAsync(path))["breed"] == "deferred");
+        (await app.ScalarAsync<string>("""
+            UPDATE airflow.task_instances SET output = '{}' WHERE run_id = (SELECT id FROM airflow.dag_runs WHERE dag_id = 'trial' AND run_id = $1) RETURNING task_id
+            """, RunId(path))).ShouldBe("breed");
+        (await app.Client.PostAsync("/evolution/evolution/trial-damaged/cancel", null)).EnsureSuccessStatusCode();
+        await app.UntilAsync(path, "failed");
+
+        (await LogAsync(path)).ShouldContain("unexpected NullReferenceException");
+    }
+
+    private async Task<string> LogAsync(string path) => await (await app.SendAsync(HttpMethod.Get, path + "/taskInstances/breed/logs/1")).Content.ReadAsStringAsync();
 
     private static string RunId(string path) => Uri.UnescapeDataString(path[(path.LastIndexOf('/') + 1)..]);
 }

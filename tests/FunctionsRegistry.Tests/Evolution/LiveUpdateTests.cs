@@ -210,16 +210,31 @@ public sealed class LiveUpdateTests(LiveUpdateTests.App app) : IClassFixture<Liv
 public sealed class SocketLimitTests(EvolutionApp app) : IClassFixture<EvolutionApp>
 {
     [Fact]
-    public async Task One_client_has_ten_sockets_at_most()
+    public async Task One_client_has_ten_sockets_and_streams_at_most()
     {
         var address = new Uri(app.Client.BaseAddress!.ToString().Replace("http://", "ws://", StringComparison.Ordinal) + "evolution/ws");
-        var sockets = Enumerable.Range(0, 10).Select(_ => new ClientWebSocket()).ToList();
-        foreach (var socket in sockets)
-            await socket.ConnectAsync(address, CancellationToken.None);
-        using var eleventh = new ClientWebSocket { Options = { CollectHttpResponseDetails = true } };
-        await Should.ThrowAsync<WebSocketException>(() => eleventh.ConnectAsync(address, CancellationToken.None));
-        eleventh.HttpStatusCode.ShouldBe(HttpStatusCode.TooManyRequests);
+        var id = await app.StartTrialAsync(new { generations = 100, population_size = 100, fitness_threshold = 1 });
+        var sockets = Enumerable.Range(0, 25).Select(_ => new ClientWebSocket { Options = { CollectHttpResponseDetails = true } }).ToList();
+        // All at once: no more than ten, and no fewer.
+        await Task.WhenAll(sockets.Select(async socket =>
+        {
+            try
+            {
+                await socket.ConnectAsync(address, CancellationToken.None);
+            }
+            catch (WebSocketException)
+            {
+                socket.HttpStatusCode.ShouldBe(HttpStatusCode.TooManyRequests);
+            }
+        }));
+        sockets.Count(socket => socket.State == WebSocketState.Open).ShouldBe(10);
+        (await app.Client.GetAsync($"/evolution/evolution/{id}/events")).StatusCode.ShouldBe(HttpStatusCode.TooManyRequests);
         sockets.ForEach(socket => socket.Dispose());
+        var stream = default(HttpResponseMessage);
+        await Eventually.UntilAsync(async () =>
+            (stream = await app.Client.GetAsync($"/evolution/evolution/{id}/events", HttpCompletionOption.ResponseHeadersRead)).StatusCode == HttpStatusCode.OK);
+        stream!.Dispose();
+        await app.PostAsync($"/evolution/{id}/cancel", new { });
         (await app.GetAsync("/evolution/live")).GetProperty("url").GetString().ShouldBe(address.OriginalString);
         (await app.Client.GetAsync("/evolution/ws")).StatusCode.ShouldBe(HttpStatusCode.NotFound);
     }

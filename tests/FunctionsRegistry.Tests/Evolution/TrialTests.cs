@@ -137,7 +137,9 @@ public sealed class TrialTests(EvolutionApp app) : IClassFixture<EvolutionApp>
     {
         await app.UploadAsync("goes", EvolutionApp.Library(30));
         var id = await app.StartTrialAsync(new { repository = "goes", generations = 100, population_size = 100, fitness_threshold = 1 });
+        await app.PostAsync("/evolution/pause", new { trial_id = id });
         await (await app.Client.DeleteAsync("/indexagent/repositories/goes")).Content.ReadAsStringAsync();
+        await app.PostAsync("/evolution/resume", new { trial_id = id });
 
         var trial = await app.WaitTrialAsync(id, "completed", "failed");
         trial.GetProperty("status").GetString().ShouldBe("failed");

@@ -23,6 +23,7 @@ public sealed class WebPubSubTests : IAsyncLifetime
     private readonly FakeCredential _credential = new() { Next = new AccessToken("secret-token", DateTimeOffset.MaxValue) };
     private readonly HttpClient _http = new(new SocketsHttpHandler());
     private int _status = 202;
+    private string _answer = """{"token":"a.b+c"}""";
 
     public WebPubSubTests()
     {
@@ -35,7 +36,7 @@ public sealed class WebPubSubTests : IAsyncLifetime
             _calls.Enqueue((http.Request.Path + http.Request.QueryString.Value, http.Request.Headers.Authorization, http.Request.ContentType, await reader.ReadToEndAsync()));
             http.Response.StatusCode = _status;
             if (http.Request.Path.Value!.EndsWith(":generateToken", StringComparison.Ordinal))
-                await http.Response.WriteAsync("""{"token":"a.b+c"}""");
+                await http.Response.WriteAsync(_answer);
         });
     }
 
@@ -83,6 +84,17 @@ public sealed class WebPubSubTests : IAsyncLifetime
         _credential.Next = null;
         await Create(Address).SendAsync([new TrialEvent("trial-1", 1, "{}")], CancellationToken.None);
         _calls.Count.ShouldBe(2);
+    }
+
+    [Theory]
+    [InlineData("{}")]
+    [InlineData("""{"token":5}""")]
+    [InlineData("[]")]
+    [InlineData("<html>")]
+    public async Task An_answer_without_a_token_is_a_service_that_is_not_there(string answer)
+    {
+        (_status, _answer) = (200, answer);
+        (await Should.ThrowAsync<RegistryException>(() => Create(Address).FindClientUrlAsync(CancellationToken.None))).Kind.ShouldBe(ErrorKind.Unavailable);
     }
 
     [Theory]
