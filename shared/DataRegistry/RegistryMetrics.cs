@@ -4,6 +4,7 @@ using System.Diagnostics.Metrics;
 using FunctionsRegistry.Errors;
 using FunctionsRegistry.Metrics;
 using FunctionsRegistry.Postgres;
+using Npgsql;
 
 namespace FunctionsRegistry.DataRegistry;
 
@@ -79,8 +80,11 @@ public sealed class RegistryMetrics
     // Runs as the filter, so it never catches.
     private bool Count(string operation, Exception exception)
     {
+        // A missing parent, which the stores answer with 404.
+        if (exception is OperationCanceledException or PostgresException { SqlState: PostgresErrorCodes.ForeignKeyViolation })
+            return false;
         var kind = (exception as RegistryException ?? PostgresErrors.Translate(exception))?.Kind ?? ErrorKind.Internal;
-        if (exception is OperationCanceledException || kind is not (ErrorKind.Internal or ErrorKind.Unavailable))
+        if (kind is not (ErrorKind.Internal or ErrorKind.Unavailable))
             return false;
         _errors.Add(1, new KeyValuePair<string, object?>("error_type", s_suffixed.Contains(operation) ? operation + "_failed" : operation));
         if (kind == ErrorKind.Unavailable)

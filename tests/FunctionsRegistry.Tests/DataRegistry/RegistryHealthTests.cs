@@ -32,13 +32,17 @@ public sealed class RegistryHealthTests(DataRegistryApp app) : IClassFixture<Dat
         await app.GetAsync("/media");
         await app.GetAsync($"/media/{Guid.CreateVersion7()}", 404);
         await app.PostAsync("/media", new { }, 422);
+        await app.PostAsync("/antigravity/files", new { conversation_id = "nobody", file_path = "/a" }, 404);
+        await app.PostAsync("/segments", new { transcript_id = Guid.CreateVersion7(), segment_index = 0, start_time_seconds = 0, end_time_seconds = 1, text = "t" }, 404);
+        await app.PostAsync("/projects", new { name = "p", project_id = "taken" });
+        await app.PostAsync("/projects", new { name = "p", project_id = "taken" }, 409);
         var after = await ScrapeAsync();
 
         double Grown(string series) => after[series] - before.GetValueOrDefault(series);
         Grown("registry_write_operations_total{operation=\"create_media\"}").ShouldBe(1);
         Grown("registry_read_operations_total{operation=\"list_media\"}").ShouldBe(1);
-        Grown("registry_write_latency_count").ShouldBe(1);
-        Grown("registry_write_latency_bucket{le=\"+Inf\"}").ShouldBe(1);
+        Grown("registry_write_latency_count").ShouldBe(2);
+        Grown("registry_write_latency_bucket{le=\"+Inf\"}").ShouldBe(2);
         Grown("registry_read_latency_count").ShouldBe(2);
         after["registry_db_errors_total"].ShouldBe(0);
         after["registry_db_connections"].ShouldBe(0);
