@@ -29,8 +29,8 @@ public sealed class AgentDirectoryFunctions(AgentDirectoryStore store)
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
         var query = FieldReader.OfQuery(request);
-        var (division, type) = (query.OptionalText("division"), query.OptionalText("type"));
-        var (deploymentType, status) = (query.OptionalText("deployment_type"), query.OptionalText("status"));
+        var (division, type) = (query.Filter("division"), query.Filter("type"));
+        var (deploymentType, status) = (query.Filter("deployment_type"), query.Filter("status"));
         var after = query.OptionalText("cursor", maxLength: 255);
         query.ThrowIfFaulty();
         return JsonBody.Cacheable(
@@ -118,7 +118,7 @@ public sealed class AgentDirectoryFunctions(AgentDirectoryStore store)
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/models/list")] HttpRequest request, CancellationToken cancellationToken)
     {
         var query = FieldReader.OfQuery(request);
-        var (provider, local, status) = (query.OptionalText("provider"), query.OptionalBoolean("local"), query.OptionalText("status"));
+        var (provider, local, status) = (query.Filter("provider"), query.OptionalBoolean("local"), query.Filter("status"));
         query.ThrowIfFaulty();
         return JsonBody.Cacheable(await store.ListModelsAsync(provider, local, status, cancellationToken), DataRegistryJson.Default.ModelListResponse);
     }
@@ -131,7 +131,7 @@ public sealed class AgentDirectoryFunctions(AgentDirectoryStore store)
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/discover")] HttpRequest request, CancellationToken cancellationToken)
     {
         var query = FieldReader.OfQuery(request);
-        return DiscoverAsync(query, query.OptionalText("capability"), cancellationToken);
+        return DiscoverAsync(query, query.Filter("capability"), cancellationToken);
     }
 
     /// <summary>POST /agents/discover: the original's form.</summary>
@@ -148,7 +148,7 @@ public sealed class AgentDirectoryFunctions(AgentDirectoryStore store)
     private async Task<IResult> DiscoverAsync(FieldReader fields, string? capability, CancellationToken cancellationToken)
     {
         var search = new AgentSearch(
-            capability, fields.OptionalBoolean("prefer_local") ?? false, fields.OptionalNumber("max_cost"), fields.OptionalText("deployment_type"));
+            capability, fields.OptionalBoolean("prefer_local") ?? false, fields.OptionalNumber("max_cost"), fields.Filter("deployment_type"));
         fields.ThrowIfFaulty();
         return JsonBody.Create(await store.DiscoverAsync(search, cancellationToken), DataRegistryJson.Default.AgentListResponse);
     }

@@ -23,7 +23,7 @@ public sealed class AntigravityFunctions(AntigravityStore store)
     {
         var query = FieldReader.OfQuery(request);
         var part = query.Part("offset");
-        var status = query.OptionalText("status");
+        var status = query.Filter("status");
         query.ThrowIfFaulty();
         var rows = await store.ListChatsAsync(part, status, cancellationToken);
         return RegistryRequests.Answer(request, rows, DataRegistryJson.Default.IReadOnlyListAntigravityChat);
@@ -93,7 +93,7 @@ public sealed class AntigravityFunctions(AntigravityStore store)
     {
         var query = FieldReader.OfQuery(request);
         var part = query.Part("offset");
-        var (conversationId, artifactType) = (query.OptionalText("conversation_id"), query.OptionalText("artifact_type"));
+        var (conversationId, artifactType) = (query.Filter("conversation_id"), query.Filter("artifact_type"));
         query.ThrowIfFaulty();
         var rows = await store.ListFilesAsync(part, conversationId, artifactType, cancellationToken);
         return RegistryRequests.Answer(request, rows, DataRegistryJson.Default.IReadOnlyListAntigravityFile);

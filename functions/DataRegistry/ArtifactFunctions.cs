@@ -19,7 +19,7 @@ public sealed class ArtifactFunctions(ConversationStore store)
     {
         var query = FieldReader.OfQuery(request);
         var part = query.Part();
-        var artifactType = query.OptionalText("artifact_type");
+        var artifactType = query.Filter("artifact_type");
         query.ThrowIfFaulty();
         var rows = await store.ListArtifactsAsync(part, artifactType, cancellationToken);
         return RegistryRequests.Answer(request, rows, DataRegistryJson.Default.IReadOnlyListArtifact);

@@ -23,7 +23,7 @@ public sealed class ConversationFunctions(ConversationStore store, ConversationS
     {
         var query = FieldReader.OfQuery(request);
         var part = query.Part();
-        var (projectId, exportSource) = (query.OptionalUuid("project_id"), query.OptionalText("export_source"));
+        var (projectId, exportSource) = (query.OptionalUuid("project_id"), query.Filter("export_source"));
         query.ThrowIfFaulty();
         var rows = await store.ListAsync(part, projectId, exportSource, cancellationToken);
         return RegistryRequests.Answer(request, rows, DataRegistryJson.Default.IReadOnlyListConversation);

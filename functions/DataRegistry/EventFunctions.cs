@@ -19,7 +19,7 @@ public sealed class EventFunctions(EventStore store)
     {
         var query = FieldReader.OfQuery(request);
         var part = query.Part();
-        var (eventType, entityType, entityId) = (query.OptionalText("event_type"), query.OptionalText("entity_type"), query.OptionalUuid("entity_id"));
+        var (eventType, entityType, entityId) = (query.Filter("event_type"), query.Filter("entity_type"), query.OptionalUuid("entity_id"));
         query.ThrowIfFaulty();
         var rows = await store.ListAsync(part, eventType, entityType, entityId, cancellationToken);
         return RegistryRequests.Answer(request, rows, DataRegistryJson.Default.IReadOnlyListRegistryEvent);

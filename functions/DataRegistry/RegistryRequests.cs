@@ -38,6 +38,9 @@ internal static class RegistryRequests
         return part;
     }
 
+    /// <summary>A filter of a list; empty is none, as in the original: forms send <c>?status=</c> for all.</summary>
+    public static string? Filter(this FieldReader query, string name) => query.OptionalText(name) is { Length: > 0 } text ? text : null;
+
     /// <summary>A JSON object as it is stored.</summary>
     public static RawJson? RawObject(this FieldReader fields, string name) => fields.OptionalObject(name) is { } json ? new RawJson(json.GetRawText()) : null;
 

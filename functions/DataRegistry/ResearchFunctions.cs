@@ -21,7 +21,7 @@ public sealed class ResearchFunctions(ResearchStore store)
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
         var query = FieldReader.OfQuery(request);
-        var (userId, status, agentType) = (query.OptionalText("user_id"), query.OptionalText("status"), query.OptionalText("agent_type"));
+        var (userId, status, agentType) = (query.Filter("user_id"), query.Filter("status"), query.Filter("agent_type"));
         var (page, pageSize) = (query.WholeNumber("page", 1, 1, int.MaxValue), query.WholeNumber("page_size", 50, 1, 100));
         query.ThrowIfFaulty();
         return JsonBody.Cacheable(

@@ -99,6 +99,7 @@ public sealed class AgentDirectoryTests(DataRegistryApp app) : IClassFixture<Dat
         local.GetProperty("agents").Texts("id").ShouldBe(["listed-a", "listed-b"]);
         local.GetProperty("total").GetInt64().ShouldBe(2);
         (await app.GetAsync("/agents?deployment_type=local_dev&status=degraded&division=DHG%20AI&type=research_agent")).GetProperty("agents").Texts("id").ShouldBe(["listed-b"]);
+        (await app.GetAsync("/agents?deployment_type=local_dev&status=&division=&type=")).GetProperty("total").GetInt64().ShouldBe(2);
         (await app.GetAsync("/agents?division=none")).GetRawText().ShouldBe("""{"agents":[],"total":0}""");
     }
 
@@ -127,7 +128,8 @@ public sealed class AgentDirectoryTests(DataRegistryApp app) : IClassFixture<Dat
         (await app.GetAsync("/agents/discover?capability=second-finder")).GetProperty("total").GetInt64().ShouldBe(1);
         (await app.PostAsync("/agents/discover", new { capability = "find-me" }, 200)).GetProperty("agents").Texts("id").ShouldBe(["finder"]);
         (await app.GetAsync("/agents/discover?capability=find")).GetProperty("total").GetInt64().ShouldBe(0);
-        (await app.GetAsync("/agents/discover")).GetProperty("agents").Texts("id").ShouldContain("incapable");
+        foreach (var path in (string[])["/agents/discover", "/agents/discover?capability=&deployment_type="])
+            (await app.GetAsync(path)).GetProperty("agents").Texts("id").ShouldContain("incapable");
         (await app.PostAsync("/agents/discover", new { }, 422)).Faults().ShouldBe(["body.capability"]);
     }
 

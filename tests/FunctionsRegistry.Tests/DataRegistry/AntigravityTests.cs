@@ -78,6 +78,7 @@ public sealed class AntigravityTests(DataRegistryApp app) : IClassFixture<DataRe
 
         (await app.GetAsync("/antigravity/chats?status=listed")).Texts("conversation_id").ShouldBe(["c-1", "c-3", "c-2"]);
         (await app.GetAsync("/antigravity/chats?status=listed&offset=1&limit=1")).Texts("conversation_id").ShouldBe(["c-3"]);
+        (await app.GetAsync("/antigravity/chats?status=")).Texts("conversation_id").ShouldContain("c-1");
         (await app.GetAsync("/antigravity/chats?offset=-1", 422)).Faults().ShouldBe(["query.offset"]);
     }
 

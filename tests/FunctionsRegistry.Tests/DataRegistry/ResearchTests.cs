@@ -83,6 +83,7 @@ public sealed class ResearchTests(DataRegistryApp app) : IClassFixture<DataRegis
         page.GetProperty("requests").Texts("request_id").ShouldBe(ids[2..]);
         (page.GetProperty("total").GetInt64(), page.GetProperty("page").GetInt32(), page.GetProperty("page_size").GetInt32()).ShouldBe((3, 2, 2));
         (await app.GetAsync("/research/requests?user_id=pager&status=running&agent_type=cme_research")).GetProperty("requests").Texts("request_id").ShouldBe([ids[1]]);
+        (await app.GetAsync("/research/requests?user_id=pager&status=&agent_type=")).GetProperty("total").GetInt64().ShouldBe(3);
         var beyond = await app.GetAsync("/research/requests?user_id=pager&page=2000000000&page_size=100");
         (beyond.GetProperty("requests").GetArrayLength(), beyond.GetProperty("total").GetInt64()).ShouldBe((0, 3));
     }
