@@ -29,7 +29,7 @@ public sealed class AgentStore(NpgsqlDataSource database, TimeProvider time)
                 SELECT json_agg(n.version) AS versions
                 FROM (
                     SELECT json_build_object('version', version, 'tarball_size', size_bytes, 'download_count', download_count,
-                        'published_at', to_char(published_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), 'requires', manifest -> 'requires',
+                        'published_at', to_char(published_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'requires', manifest -> 'requires',
                         'mcp_servers', manifest -> 'mcp_servers', 'permissions', manifest -> 'permissions') AS version
                     FROM marketplace.agent_versions WHERE agent_id = a.id AND unpublished_at IS NULL ORDER BY published_at DESC, id LIMIT 20) n) v
             WHERE lower(a.scope) = lower($1) AND a.name = $2 AND a.latest_version IS NOT NULL

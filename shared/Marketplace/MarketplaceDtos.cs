@@ -73,7 +73,7 @@ public sealed record TelemetryRequest(
 public sealed record TelemetryResponse(bool Ok);
 
 /// <summary>Serialisation of the marketplace's wire records.</summary>
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, Converters = [typeof(UtcTimeConverter)])]
 [JsonSerializable(typeof(AgentListResponse))]
 [JsonSerializable(typeof(AgentDetail))]
 [JsonSerializable(typeof(VersionListResponse))]

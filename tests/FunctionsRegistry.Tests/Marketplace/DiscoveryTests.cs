@@ -118,6 +118,7 @@ public sealed class DiscoveryTests(Catalogue app) : IClassFixture<Catalogue>
             ["scope", "name", "full_name", "description", "category", "tags", "latest_version", "download_count", "star_count", "is_verified", "author", "updated_at"]);
         agent.GetProperty("full_name").GetString().ShouldBe("@acme/mail-sorter");
         agent.GetProperty("author").GetProperty("username").GetString().ShouldBe("acme");
+        agent.GetProperty("updated_at").GetString()!.ShouldMatch(@"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z$");
     }
 
     [Fact]
@@ -132,6 +133,10 @@ public sealed class DiscoveryTests(Catalogue app) : IClassFixture<Catalogue>
         agent.GetProperty("permissions").GetProperty("execute_commands").GetBoolean().ShouldBeFalse();
         agent.GetProperty("license").GetString().ShouldBe("MIT");
         agent.GetProperty("versions")[0].GetProperty("version").GetString().ShouldBe("1.0.0");
+        var versions = await app.GetJsonAsync("/agents/@acme/linter/versions");
+        versions.GetProperty("versions")[0].EnumerateObject().Select(member => member.Name).ShouldBe(["version", "tarball_size", "download_count", "published_at"]);
+        DateTimeOffset.Parse(agent.GetProperty("versions")[0].GetProperty("published_at").GetString()!)
+            .ShouldBe(versions.GetProperty("versions")[0].GetProperty("published_at").GetDateTimeOffset());
     }
 
     [Fact]
