@@ -79,6 +79,8 @@ public static class RequestBody
         }
         var message = exception.Message;
         var end = message.IndexOf(" Path: ", StringComparison.Ordinal);
-        return CommonErrors.InvalidBody($"{exception.Path ?? "$"}: {(end < 0 ? message : message[..end])}");
+        // The rest of this message names a type of ours.
+        var fault = message.StartsWith("The JSON value could not be converted", StringComparison.Ordinal) ? "the value has a wrong type" : end < 0 ? message : message[..end];
+        return CommonErrors.InvalidBody($"{exception.Path ?? "$"}: {fault}");
     }
 }
