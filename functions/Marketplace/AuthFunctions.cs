@@ -13,7 +13,7 @@ public sealed class AuthFunctions(AccountService accounts, SecretCache cache)
 {
     /// <summary>POST /auth/github.</summary>
     [Function("auth_github"), Public]
-    [Body(typeof(SignInRequest))]
+    [Body("redirect_uri: string, state?: string(..500)")]
     [Answers(typeof(SignInResponse))]
     public async Task<IResult> StartSignIn(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "agentx/api/v1/auth/github")] HttpRequest request, CancellationToken cancellationToken)
@@ -25,7 +25,7 @@ public sealed class AuthFunctions(AccountService accounts, SecretCache cache)
 
     /// <summary>GET /auth/callback.</summary>
     [Function("auth_callback"), Public]
-    [Query("code?: string, state?: string")]
+    [Query("code: string(1..1000), state: string(1..1000)")]
     [Answers(typeof(CallbackResponse))]
     public async Task<IResult> FinishSignIn(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "agentx/api/v1/auth/callback")] HttpRequest request, CancellationToken cancellationToken)
