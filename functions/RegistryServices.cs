@@ -41,6 +41,7 @@ public static class RegistryServices
         builder.UseMiddleware<CallerMiddleware>();
         builder.UseMiddleware<RateLimitMiddleware>();
         builder.UseMiddleware<RequireCallerMiddleware>();
+        builder.UseMiddleware<BodyLimitMiddleware>();
         builder.UseMiddleware<IdempotencyMiddleware>();
     }
 

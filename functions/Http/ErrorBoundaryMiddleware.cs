@@ -7,7 +7,7 @@ namespace FunctionsRegistry.Functions.Http;
 
 /// <summary>The outermost middleware: gives the request its id, runs the function's result, and turns any failure into its family's body.</summary>
 public sealed partial class ErrorBoundaryMiddleware(
-    IConfiguration configuration, HttpMetrics metrics, ConnectionLimit connections, TimeProvider time, ILogger<ErrorBoundaryMiddleware> logger) : IFunctionsWorkerMiddleware
+    HttpMetrics metrics, ConnectionLimit connections, TimeProvider time, ILogger<ErrorBoundaryMiddleware> logger) : IFunctionsWorkerMiddleware
 {
     private const string RequestIdHeader = "X-Request-Id";
 
@@ -34,7 +34,6 @@ public sealed partial class ErrorBoundaryMiddleware(
         try
         {
             entered = connections.Enter(family, rules);
-            RequestBody.SetLimit(http.Request, rules.BodyLimit is { } limit ? limit.ReadBytes(configuration) : RequestBody.JsonLimitBytes);
             await next(context);
             await ExecuteResultAsync(context, http);
         }

@@ -1,3 +1,4 @@
+using System.Net.Http.Headers;
 using FunctionsRegistry.Tests.Marketplace;
 using FunctionsRegistry.Tests.Support;
 
@@ -69,6 +70,16 @@ public sealed class RateLimitTests(LimitedApp app) : IClassFixture<LimitedApp>
 
         await response.ShouldBeAsync(200);
         response.Headers.GetValues("X-RateLimit-Limit").ShouldBe(["120"]);
+        response.Headers.GetValues("X-RateLimit-Remaining").ShouldBe(["119"]);
+    }
+
+    [Fact]
+    public async Task A_body_that_is_too_long_is_counted_and_told_the_quota()
+    {
+        using var large = new StringContent(new string(' ', (1 << 20) + 1), new MediaTypeHeaderValue("application/json"));
+        using var response = await app.SendAsync(HttpMethod.Post, "/telemetry", await app.SignInAsync("talker"), large);
+
+        await response.ShouldBeAsync(413);
         response.Headers.GetValues("X-RateLimit-Remaining").ShouldBe(["119"]);
     }
 }
