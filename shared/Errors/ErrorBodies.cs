@@ -87,7 +87,7 @@ public static class ErrorBodies
         _ => 500,
     };
 
-    // {"error", "details"?, "message"}: `message` repeats `error` because the real command-line client prints only that.
+    // {"error", "details"?, "message"}: `message` repeats them because the real command-line client prints only that.
     private static void WriteAgentX(Utf8JsonWriter writer, RegistryException error, string message)
     {
         writer.WriteString("error", message);
@@ -98,7 +98,7 @@ public static class ErrorBodies
                 writer.WriteStringValue(field.Message);
             writer.WriteEndArray();
         }
-        writer.WriteString("message", message);
+        writer.WriteString("message", error.Fields.Count == 0 ? message : message + ": " + string.Join("; ", error.Fields.Select(field => field.Message)));
     }
 
     private static void WriteFastApi(Utf8JsonWriter writer, RegistryException error, string message)

@@ -28,7 +28,7 @@ public sealed class ErrorBodiesTests
     }
 
     [Theory]
-    [InlineData(Family.AgentX, 400, """{"error":"Validation failed","details":["Field required"],"message":"Validation failed","request_id":"r1"}""")]
+    [InlineData(Family.AgentX, 400, """{"error":"Validation failed","details":["Field required"],"message":"Validation failed: Field required","request_id":"r1"}""")]
     [InlineData(Family.Evolution, 422, """{"detail":[{"loc":["body","items",0,"name"],"msg":"Field required","type":"missing"}],"request_id":"r1"}""")]
     [InlineData(Family.Mlflow, 400, """{"error_code":"INVALID_PARAMETER_VALUE","message":"Validation failed: Field required","request_id":"r1"}""")]
     public void Validation_lists_every_field_in_the_family_s_form(Family family, int status, string json)
