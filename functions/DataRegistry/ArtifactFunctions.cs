@@ -26,7 +26,7 @@ public sealed class ArtifactFunctions(ConversationStore store)
     }
 
     /// <summary>POST /artifacts: 201.</summary>
-    [Function("dhg_artifacts_create")]
+    [Function("dhg_artifacts_create"), BodyLimit(RegistryRequests.DocumentMegabytes)]
     [Body(
         "conversation_id: uuid, message_id?: uuid, title: string(..512), artifact_type: string(..64), language?: string(..64), content: string, " +
         "file_path?: string(..1024), published_url?: string(..1024), meta_data?: object")]
@@ -34,7 +34,7 @@ public sealed class ArtifactFunctions(ConversationStore store)
     public async Task<IResult> Create(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
-        var fields = await RequestBody.ReadFieldsAsync(request, cancellationToken);
+        var fields = await RegistryRequests.ReadDocumentAsync(request, cancellationToken);
         var artifact = new NewArtifact(
             fields.Uuid("conversation_id"), fields.OptionalUuid("message_id"), fields.Text("title", maxLength: 512),
             fields.Text("artifact_type", maxLength: 64), fields.OptionalText("language", maxLength: 64), fields.Text("content", maxLength: RegistryRequests.AnyLength),

@@ -47,7 +47,7 @@ public sealed class ConversationFunctions(ConversationStore store, ConversationS
     }
 
     /// <summary>POST /conversations: 201, with its messages or not at all; 409 where conversation_id is taken.</summary>
-    [Function("dhg_conversations_create")]
+    [Function("dhg_conversations_create"), BodyLimit(RegistryRequests.DocumentMegabytes)]
     [Body(
         "title: string(..1024), conversation_id?: string(..256), export_source: string(..64), model_name?: string(..128), project_id?: uuid, " +
         "meta_data?: object, created_at?: time, messages?: {message_index?: integer, role: string(..32), content: string, attachments?: any, " +
@@ -56,7 +56,7 @@ public sealed class ConversationFunctions(ConversationStore store, ConversationS
     public async Task<IResult> Create(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
-        var fields = await RequestBody.ReadFieldsAsync(request, cancellationToken);
+        var fields = await RegistryRequests.ReadDocumentAsync(request, cancellationToken);
         var conversation = new NewConversation(
             fields.Text("title", maxLength: 1024), fields.OptionalText("conversation_id", maxLength: 256), fields.Text("export_source", maxLength: 64),
             fields.OptionalText("model_name", maxLength: 128), fields.OptionalUuid("project_id"), fields.RawObject("meta_data"),

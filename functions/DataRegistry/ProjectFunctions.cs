@@ -24,13 +24,13 @@ public sealed class ProjectFunctions(ConversationStore store)
     }
 
     /// <summary>POST /projects: 201, or 409 where project_id is taken.</summary>
-    [Function("dhg_projects_create")]
+    [Function("dhg_projects_create"), BodyLimit(RegistryRequests.DocumentMegabytes)]
     [Body("name: string(..512), project_id?: string(..256), description?: string, custom_instructions?: string, knowledge_files?: any, meta_data?: object")]
     [Answers(typeof(Project), 201)]
     public async Task<IResult> Create(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
-        var fields = await RequestBody.ReadFieldsAsync(request, cancellationToken);
+        var fields = await RegistryRequests.ReadDocumentAsync(request, cancellationToken);
         var project = new NewProject(
             fields.Text("name", maxLength: 512), fields.OptionalText("project_id", maxLength: 256),
             fields.OptionalText("description", maxLength: RegistryRequests.AnyLength),

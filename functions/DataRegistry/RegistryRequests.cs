@@ -15,6 +15,9 @@ internal static class RegistryRequests
     /// <summary>A list has at most so many rows; <c>Link</c> says where to go on.</summary>
     public const int MaxListed = 1_000;
 
+    /// <summary>Bodies that hold whole documents: transcripts with a time for each word, conversations with their messages, artifacts, knowledge.</summary>
+    public const int DocumentMegabytes = 16;
+
     private const string Cursor = "cursor";
 
     // Longer texts are met by the body's own limit.
@@ -37,6 +40,20 @@ internal static class RegistryRequests
             query.Fault(Cursor, "must be the cursor of a Link header");
         return part;
     }
+
+    /// <summary>skip of a list of one parent's rows.</summary>
+    /// <exception cref="RegistryException">422.</exception>
+    public static int Skip(HttpRequest request)
+    {
+        var query = FieldReader.OfQuery(request);
+        var skip = query.WholeNumber("skip", 0, 0, int.MaxValue);
+        query.ThrowIfFaulty();
+        return skip;
+    }
+
+    /// <summary>The fields of a body that may have <see cref="DocumentMegabytes"/>; its function says so, too.</summary>
+    public static Task<FieldReader> ReadDocumentAsync(HttpRequest request, CancellationToken cancellationToken) =>
+        RequestBody.ReadFieldsAsync(request, cancellationToken, DocumentMegabytes << 20);
 
     /// <summary>A filter of a list; empty is none, as in the original: forms send <c>?status=</c> for all.</summary>
     public static string? Filter(this FieldReader query, string name) => query.OptionalText(name) is { Length: > 0 } text ? text : null;

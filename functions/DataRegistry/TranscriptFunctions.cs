@@ -24,7 +24,7 @@ public sealed class TranscriptFunctions(MediaStore store)
     }
 
     /// <summary>POST /transcripts: 201; completes the media file.</summary>
-    [Function("dhg_transcripts_create")]
+    [Function("dhg_transcripts_create"), BodyLimit(RegistryRequests.DocumentMegabytes)]
     [Body(
         "media_id: uuid, full_text: string, language?: string(..16), confidence_score?: number, model_name?: string(..64), " +
         "model_version?: string(..32), processing_time_seconds: number, meta_data?: object")]
@@ -32,7 +32,7 @@ public sealed class TranscriptFunctions(MediaStore store)
     public async Task<IResult> Create(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = Base)] HttpRequest request, CancellationToken cancellationToken)
     {
-        var fields = await RequestBody.ReadFieldsAsync(request, cancellationToken);
+        var fields = await RegistryRequests.ReadDocumentAsync(request, cancellationToken);
         var transcript = new NewTranscript(
             fields.Uuid("media_id"), fields.Text("full_text", maxLength: RegistryRequests.AnyLength), fields.OptionalText("language", maxLength: 16),
             fields.OptionalNumber("confidence_score"), fields.OptionalText("model_name", maxLength: 64),

@@ -18,7 +18,7 @@ public static class RequestBody
     {
         if (!string.IsNullOrEmpty(request.ContentType) && !request.HasJsonContentType())
             throw CommonErrors.NotJson(request.ContentType);
-        var bytes = await ReadBytesAsync(request, cancellationToken);
+        var bytes = await ReadBytesAsync(request, JsonLimitBytes, cancellationToken);
         try
         {
             return JsonSerializer.Deserialize(bytes.Span, type) ?? throw CommonErrors.InvalidBody("$ must not be null.");
@@ -30,12 +30,13 @@ public static class RequestBody
     }
 
     /// <summary>Reads one JSON object field by field, for the families that tell all faults at once.</summary>
+    /// <param name="limitBytes">Where the function has a <see cref="BodyLimitAttribute"/> for its JSON.</param>
     /// <exception cref="RegistryException">413, 415, or 422 where the body is no JSON object.</exception>
-    public static async Task<FieldReader> ReadFieldsAsync(HttpRequest request, CancellationToken cancellationToken)
+    public static async Task<FieldReader> ReadFieldsAsync(HttpRequest request, CancellationToken cancellationToken, int limitBytes = JsonLimitBytes)
     {
         if (!string.IsNullOrEmpty(request.ContentType) && !request.HasJsonContentType())
             throw CommonErrors.NotJson(request.ContentType);
-        return FieldReader.OfBody((await ReadBytesAsync(request, cancellationToken)).Span);
+        return FieldReader.OfBody((await ReadBytesAsync(request, limitBytes, cancellationToken)).Span);
     }
 
     /// <summary>Lowers or raises the server's limit for this request (null: none); a longer body then fails with 413 while it is read.</summary>
@@ -47,14 +48,14 @@ public static class RequestBody
             feature.MaxRequestBodySize = limitBytes;
     }
 
-    // What is read whole into memory has the JSON limit, whatever its function's own is.
-    private static async Task<ReadOnlyMemory<byte>> ReadBytesAsync(HttpRequest request, CancellationToken cancellationToken)
+    // What is read whole into memory has a limit of its own: a function's may be for files that are streamed.
+    private static async Task<ReadOnlyMemory<byte>> ReadBytesAsync(HttpRequest request, int limitBytes, CancellationToken cancellationToken)
     {
         while (true)
         {
             var read = await request.BodyReader.ReadAsync(cancellationToken);
-            if (read.Buffer.Length > JsonLimitBytes)
-                throw CommonErrors.BodyTooLarge(JsonLimitBytes);
+            if (read.Buffer.Length > limitBytes)
+                throw CommonErrors.BodyTooLarge(limitBytes);
             if (read.IsCompleted)
             {
                 var bytes = read.Buffer.ToArray();
