@@ -77,12 +77,14 @@ public sealed class AntigravityFunctions(AntigravityStore store)
 
     /// <summary>GET /antigravity/chats/{conversation_id}/files: newest first; none where there is no such chat.</summary>
     [Function("dhg_chats_files")]
+    [Query("skip?: integer(0..)")]
     [Answers(typeof(IReadOnlyList<AntigravityFile>))]
     public async Task<IResult> ListFilesOfChat(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Chats + "/{conversationId}/files")] HttpRequest request,
         string conversationId, CancellationToken cancellationToken) =>
-        JsonBody.Cacheable(
-            await store.ListFilesOfChatAsync(conversationId, cancellationToken), DataRegistryJson.Default.IReadOnlyListAntigravityFile);
+        RegistryRequests.Answer(
+            request, await store.ListFilesOfChatAsync(conversationId, RegistryRequests.Skip(request), cancellationToken),
+            DataRegistryJson.Default.IReadOnlyListAntigravityFile, "skip");
 
     /// <summary>GET /antigravity/files: newest first.</summary>
     [Function("dhg_files_list")]

@@ -45,13 +45,14 @@ public sealed class ArtifactFunctions(ConversationStore store)
 
     /// <summary>GET /artifacts/conversation/{conversation_id}: oldest first; none where there is no such conversation.</summary>
     [Function("dhg_artifacts_by_conversation")]
+    [Query("skip?: integer(0..)")]
     [Answers(typeof(IReadOnlyList<Artifact>))]
     public async Task<IResult> ListOfConversation(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/conversation/{conversationId}")] HttpRequest request,
         string conversationId, CancellationToken cancellationToken) =>
-        JsonBody.Cacheable(
-            await store.ListArtifactsOfConversationAsync(RegistryRequests.Id("conversation_id", conversationId), cancellationToken),
-            DataRegistryJson.Default.IReadOnlyListArtifact);
+        RegistryRequests.Answer(
+            request, await store.ListArtifactsOfConversationAsync(RegistryRequests.Id("conversation_id", conversationId), RegistryRequests.Skip(request), cancellationToken),
+            DataRegistryJson.Default.IReadOnlyListArtifact, "skip");
 
     /// <summary>GET /artifacts/{artifact_id}.</summary>
     [Function("dhg_artifacts_get")]

@@ -78,13 +78,14 @@ public sealed class ConversationFunctions(ConversationStore store, ConversationS
 
     /// <summary>GET /messages/conversation/{conversation_id}: in their order; none where there is no such conversation.</summary>
     [Function("dhg_messages_by_conversation")]
+    [Query("skip?: integer(0..)")]
     [Answers(typeof(IReadOnlyList<Message>))]
     public async Task<IResult> ListMessages(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "dhg/api/v1/messages/conversation/{conversationId}")] HttpRequest request,
         string conversationId, CancellationToken cancellationToken) =>
-        JsonBody.Cacheable(
-            await store.ListMessagesAsync(RegistryRequests.Id("conversation_id", conversationId), cancellationToken),
-            DataRegistryJson.Default.IReadOnlyListMessage);
+        RegistryRequests.Answer(
+            request, await store.ListMessagesAsync(RegistryRequests.Id("conversation_id", conversationId), RegistryRequests.Skip(request), cancellationToken),
+            DataRegistryJson.Default.IReadOnlyListMessage, "skip");
 
     private static NewMessage ReadMessage(FieldReader fields, int place) => new(
         fields.OptionalInt("message_index") ?? place, fields.Text("role", maxLength: 32), fields.Text("content", maxLength: RegistryRequests.AnyLength),

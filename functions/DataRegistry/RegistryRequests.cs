@@ -86,11 +86,12 @@ internal static class RegistryRequests
     public static Change<T> Change<T>(this FieldReader fields, string name, Func<FieldReader, string, T?> read) => new(fields.Has(name), read(fields, name));
 
     /// <summary>A bare array, as the contract has it, with RFC 8288's link to the rows that follow.</summary>
-    public static JsonBody Answer<T>(HttpRequest request, Rows<T> rows, JsonTypeInfo<IReadOnlyList<T>> type)
+    /// <param name="next">The parameter that takes <see cref="Rows{T}.Next"/>.</param>
+    public static JsonBody Answer<T>(HttpRequest request, Rows<T> rows, JsonTypeInfo<IReadOnlyList<T>> type, string next = Cursor)
     {
         if (rows.Next is not null)
         {
-            var query = new QueryBuilder(request.Query.Where(pair => pair.Key is not (Cursor or "skip" or "offset"))) { { Cursor, rows.Next } };
+            var query = new QueryBuilder(request.Query.Where(pair => pair.Key is not (Cursor or "skip" or "offset"))) { { next, rows.Next } };
             // Relative: on the contract's own port the path has no prefix.
             request.HttpContext.Response.Headers.Link = string.Create(CultureInfo.InvariantCulture, $"<{query}>; rel=\"next\"");
         }

@@ -43,11 +43,12 @@ public sealed class SegmentFunctions(MediaStore store)
 
     /// <summary>GET /segments/transcript/{transcript_id}: in their order; none where there is no such transcript.</summary>
     [Function("dhg_segments_by_transcript")]
+    [Query("skip?: integer(0..)")]
     [Answers(typeof(IReadOnlyList<Segment>))]
     public async Task<IResult> ListOfTranscript(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/transcript/{transcriptId}")] HttpRequest request,
         string transcriptId, CancellationToken cancellationToken) =>
-        JsonBody.Cacheable(
-            await store.ListSegmentsOfTranscriptAsync(RegistryRequests.Id("transcript_id", transcriptId), cancellationToken),
-            DataRegistryJson.Default.IReadOnlyListSegment);
+        RegistryRequests.Answer(
+            request, await store.ListSegmentsOfTranscriptAsync(RegistryRequests.Id("transcript_id", transcriptId), RegistryRequests.Skip(request), cancellationToken),
+            DataRegistryJson.Default.IReadOnlyListSegment, "skip");
 }

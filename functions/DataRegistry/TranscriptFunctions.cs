@@ -44,11 +44,12 @@ public sealed class TranscriptFunctions(MediaStore store)
 
     /// <summary>GET /transcripts/media/{media_id}: none where there is no such media.</summary>
     [Function("dhg_transcripts_by_media")]
+    [Query("skip?: integer(0..)")]
     [Answers(typeof(IReadOnlyList<Transcript>))]
     public async Task<IResult> ListOfMedia(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/media/{mediaId}")] HttpRequest request,
         string mediaId, CancellationToken cancellationToken) =>
-        JsonBody.Cacheable(
-            await store.ListTranscriptsOfMediaAsync(RegistryRequests.Id("media_id", mediaId), cancellationToken),
-            DataRegistryJson.Default.IReadOnlyListTranscript);
+        RegistryRequests.Answer(
+            request, await store.ListTranscriptsOfMediaAsync(RegistryRequests.Id("media_id", mediaId), RegistryRequests.Skip(request), cancellationToken),
+            DataRegistryJson.Default.IReadOnlyListTranscript, "skip");
 }

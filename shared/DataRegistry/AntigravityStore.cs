@@ -14,9 +14,6 @@ public sealed class AntigravityStore(RegistryDatabase database, TimeProvider tim
     private const string FileColumns =
         "id, conversation_id, file_path, file_type, file_size_bytes, artifact_type, summary, created_at, last_modified, metadata::text";
 
-    // The list per chat has no pages in the contract; one that is larger than this is no longer an answer to read as a whole.
-    private const int MostOfOneParent = 10_000;
-
     private static readonly ListQuery<AntigravityChat> s_chats = new(
         "list_chats", ChatColumns, "dhg.antigravity_chats", "last_modified", "id", ReadChat, one => TimeCursor.After(one.LastModified, one.Id.ToString()));
 
@@ -79,10 +76,9 @@ public sealed class AntigravityStore(RegistryDatabase database, TimeProvider tim
         database.ListAsync(s_files, part, cancellationToken, ("conversation_id", conversationId), ("artifact_type", artifactType));
 
     /// <summary>Files of a chat, newest first; none where there is no such chat.</summary>
-    public Task<List<AntigravityFile>> ListFilesOfChatAsync(string conversationId, CancellationToken cancellationToken) => database.ReadAsync(
-        "list_files_by_chat",
-        $"SELECT {FileColumns} FROM dhg.antigravity_files WHERE conversation_id = $1 ORDER BY created_at DESC, id DESC LIMIT {MostOfOneParent}",
-        ReadFile, cancellationToken, conversationId);
+    public Task<Rows<AntigravityFile>> ListFilesOfChatAsync(string conversationId, int skip, CancellationToken cancellationToken) => database.ListOfParentAsync(
+        "list_files_by_chat", $"SELECT {FileColumns} FROM dhg.antigravity_files WHERE conversation_id = $1 ORDER BY created_at DESC, id DESC",
+        ReadFile, conversationId, skip, cancellationToken);
 
     /// <summary>One file, or null.</summary>
     public Task<AntigravityFile?> FindFileAsync(Guid id, CancellationToken cancellationToken) =>

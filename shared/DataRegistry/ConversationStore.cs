@@ -22,9 +22,6 @@ public sealed class ConversationStore(RegistryDatabase database, TimeProvider ti
     private const string ArtifactColumns =
         "id, conversation_id, message_id, title, artifact_type, language, content, file_path, published_url, created_at";
 
-    // The lists per conversation have no pages in the contract; one that is larger than this is no longer an answer to read as a whole.
-    private const int MostOfOneParent = 10_000;
-
     private static readonly ListQuery<Project> s_projects =
         new("list_projects", ProjectColumns, "dhg.projects", "created_at", "id", ReadProject, one => TimeCursor.After(one.CreatedAt, one.Id.ToString()));
 
@@ -126,20 +123,18 @@ public sealed class ConversationStore(RegistryDatabase database, TimeProvider ti
     }
 
     /// <summary>Messages of a conversation in their order.</summary>
-    public Task<List<Message>> ListMessagesAsync(Guid conversationId, CancellationToken cancellationToken) => database.ReadAsync(
-        "list_messages",
-        $"SELECT {MessageColumns} FROM dhg.messages WHERE conversation_id = $1 ORDER BY message_index, id LIMIT {MostOfOneParent}",
-        ReadMessage, cancellationToken, conversationId);
+    public Task<Rows<Message>> ListMessagesAsync(Guid conversationId, int skip, CancellationToken cancellationToken) => database.ListOfParentAsync(
+        "list_messages", $"SELECT {MessageColumns} FROM dhg.messages WHERE conversation_id = $1 ORDER BY message_index, id",
+        ReadMessage, conversationId, skip, cancellationToken);
 
     /// <summary>Artifacts, newest first.</summary>
     public Task<Rows<Artifact>> ListArtifactsAsync(ListPart part, string? artifactType, CancellationToken cancellationToken) =>
         database.ListAsync(s_artifacts, part, cancellationToken, ("artifact_type", artifactType));
 
     /// <summary>Artifacts of a conversation, oldest first.</summary>
-    public Task<List<Artifact>> ListArtifactsOfConversationAsync(Guid conversationId, CancellationToken cancellationToken) => database.ReadAsync(
-        "list_artifacts_by_conversation",
-        $"SELECT {ArtifactColumns} FROM dhg.artifacts WHERE conversation_id = $1 ORDER BY created_at, id LIMIT {MostOfOneParent}",
-        ReadArtifact, cancellationToken, conversationId);
+    public Task<Rows<Artifact>> ListArtifactsOfConversationAsync(Guid conversationId, int skip, CancellationToken cancellationToken) => database.ListOfParentAsync(
+        "list_artifacts_by_conversation", $"SELECT {ArtifactColumns} FROM dhg.artifacts WHERE conversation_id = $1 ORDER BY created_at, id",
+        ReadArtifact, conversationId, skip, cancellationToken);
 
     /// <summary>One artifact, or null.</summary>
     public Task<Artifact?> FindArtifactAsync(Guid id, CancellationToken cancellationToken) =>

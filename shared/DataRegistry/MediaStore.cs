@@ -14,9 +14,6 @@ public sealed class MediaStore(RegistryDatabase database, TimeProvider time)
     private const string SegmentColumns =
         "id, transcript_id, segment_index, start_time_seconds, end_time_seconds, text, confidence_score, speaker_id, meta_data::text, created_at";
 
-    // The lists per parent have no pages in the contract; one that is larger than this is no longer an answer to read as a whole.
-    private const int MostOfOneParent = 10_000;
-
     private static readonly ListQuery<MediaFile> s_media =
         new("list_media", MediaColumns, "dhg.media", "created_at", "id", ReadMedia, media => TimeCursor.After(media.CreatedAt, media.Id.ToString()));
 
@@ -56,10 +53,9 @@ public sealed class MediaStore(RegistryDatabase database, TimeProvider time)
         database.ListAsync(s_transcripts, part, cancellationToken);
 
     /// <summary>Transcripts of a media file, newest first.</summary>
-    public Task<List<Transcript>> ListTranscriptsOfMediaAsync(Guid mediaId, CancellationToken cancellationToken) => database.ReadAsync(
-        "get_transcripts_by_media",
-        $"SELECT {TranscriptColumns} FROM dhg.transcripts WHERE media_id = $1 ORDER BY created_at DESC, id DESC LIMIT {MostOfOneParent}",
-        ReadTranscript, cancellationToken, mediaId);
+    public Task<Rows<Transcript>> ListTranscriptsOfMediaAsync(Guid mediaId, int skip, CancellationToken cancellationToken) => database.ListOfParentAsync(
+        "get_transcripts_by_media", $"SELECT {TranscriptColumns} FROM dhg.transcripts WHERE media_id = $1 ORDER BY created_at DESC, id DESC",
+        ReadTranscript, mediaId, skip, cancellationToken);
 
     /// <summary>Creates a transcript and completes its media file.</summary>
     /// <exception cref="RegistryException">404: no such media.</exception>
@@ -87,10 +83,9 @@ public sealed class MediaStore(RegistryDatabase database, TimeProvider time)
     public Task<Rows<Segment>> ListSegmentsAsync(ListPart part, CancellationToken cancellationToken) => database.ListAsync(s_segments, part, cancellationToken);
 
     /// <summary>Segments of a transcript in their order.</summary>
-    public Task<List<Segment>> ListSegmentsOfTranscriptAsync(Guid transcriptId, CancellationToken cancellationToken) => database.ReadAsync(
-        "get_segments_by_transcript",
-        $"SELECT {SegmentColumns} FROM dhg.segments WHERE transcript_id = $1 ORDER BY segment_index, id LIMIT {MostOfOneParent}",
-        ReadSegment, cancellationToken, transcriptId);
+    public Task<Rows<Segment>> ListSegmentsOfTranscriptAsync(Guid transcriptId, int skip, CancellationToken cancellationToken) => database.ListOfParentAsync(
+        "get_segments_by_transcript", $"SELECT {SegmentColumns} FROM dhg.segments WHERE transcript_id = $1 ORDER BY segment_index, id",
+        ReadSegment, transcriptId, skip, cancellationToken);
 
     /// <summary>Creates a segment. No event: there are thousands of them to a transcript, which has one.</summary>
     /// <exception cref="RegistryException">404: no such transcript.</exception>

@@ -37,7 +37,7 @@ public sealed record TimeCursor(long Microseconds, string Id)
 /// <summary>The part of a list that is asked for: the contract's skip (or offset) and limit; a cursor, our addition, starts after a row instead.</summary>
 public sealed record ListPart(int Skip, int Limit, TimeCursor? After);
 
-/// <summary>Rows, and the cursor of those that follow, or null at the end.</summary>
+/// <summary>Rows, and the cursor (or the skip) of those that follow, or null at the end.</summary>
 public sealed record Rows<T>(IReadOnlyList<T> Items, string? Next);
 
 /// <summary>One list: which columns of which table, in which order.</summary>
@@ -102,6 +102,22 @@ public sealed class RegistryDatabase(NpgsqlDataSource database, RegistryMetrics 
             return new(rows, null);
         rows.RemoveAt(part.Limit);
         return new(rows, query.Cursor(rows[^1]).ToString());
+    }
+
+    /// <summary>
+    /// The rows of one parent, which the contract lists whole: at most so many, and from which row (our skip) the rest follows. One that is larger is no
+    /// longer an answer to read at once.
+    /// </summary>
+    /// <param name="sql">With the parent as $1, sorted by an index that begins with it.</param>
+    public async Task<Rows<T>> ListOfParentAsync<T>(
+        string operation, string sql, Func<NpgsqlDataReader, T> read, object parent, int skip, CancellationToken cancellationToken)
+    {
+        const int Most = 10_000;
+        var rows = await ReadAsync(operation, $"{sql} LIMIT {Most + 1} OFFSET $2", read, cancellationToken, parent, skip);
+        if (rows.Count <= Most)
+            return new(rows, null);
+        rows.RemoveAt(Most);
+        return new(rows, ((long)skip + Most).ToString(CultureInfo.InvariantCulture));
     }
 
     private async Task<List<T>> QueryAsync<T>(string sql, Func<NpgsqlDataReader, T> read, object?[] values, CancellationToken cancellationToken)

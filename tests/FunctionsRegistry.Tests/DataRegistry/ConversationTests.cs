@@ -64,6 +64,36 @@ public sealed class ConversationTests(DataRegistryApp app) : IClassFixture<DataR
     }
 
     [Fact]
+    public async Task A_conversation_of_more_messages_than_one_answer_holds_is_read_to_its_end()
+    {
+        var id = await app.CreateConversationAsync("Endless");
+        await app.ScalarAsync<long>("""
+            WITH added AS (
+                INSERT INTO dhg.messages (conversation_id, message_index, role, content) SELECT $1, number, 'human', 'm' FROM generate_series(0, 10001) number RETURNING 1)
+            SELECT count(*) FROM added
+            """, id);
+
+        using var response = await app.Client.GetAsync($"{DataRegistryApp.Base}/messages/conversation/{id}");
+        (await DataRegistryApp.ReadAsync(response, 200)).GetArrayLength().ShouldBe(10_000);
+        response.Headers.GetValues("Link").ShouldBe(["<?skip=10000>; rel=\"next\""]);
+        (await app.GetAsync($"/messages/conversation/{id}?skip=10000")).Texts("message_index").ShouldBe(["10000", "10001"]);
+        (await app.GetAsync($"/artifacts/conversation/{id}?skip=1")).GetArrayLength().ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task Documents_of_several_megabytes_are_stored_whole()
+    {
+        var text = string.Concat(Enumerable.Repeat("Of sleep and its stages, number by number. ", 50_000));
+        var id = (await app.PostAsync("/conversations", new { title = "Long", export_source = "manual", messages = new[] { new { role = "human", content = text } } })).Id();
+        var artifact = await app.PostAsync("/artifacts", new { conversation_id = id, title = "Long", artifact_type = "document", content = text });
+
+        (await app.GetAsync($"/messages/conversation/{id}"))[0].Text("content").ShouldBe(text);
+        (await app.GetAsync($"/artifacts/{artifact.Id()}")).Text("content").ShouldBe(text);
+        await app.PostAsync("/artifacts", new { conversation_id = id, title = "Longer", artifact_type = "document", content = new string('a', 17 << 20) }, 413);
+        await app.PostAsync("/events", new { event_type = "e", entity_type = "t", description = text }, 413);
+    }
+
+    [Fact]
     public async Task Counts_are_true_with_several_messages_and_artifacts()
     {
         var id = await app.CreateConversationAsync("Counted", "one", "two");
@@ -128,6 +158,7 @@ public sealed class ConversationTests(DataRegistryApp app) : IClassFixture<DataR
     [InlineData("/messages/conversation/x", "path.conversation_id")]
     [InlineData("/artifacts/x", "path.artifact_id")]
     [InlineData("/artifacts/conversation/x", "path.conversation_id")]
+    [InlineData("/messages/conversation/01a1feec-a4c4-7808-84ce-5f1173e67066?skip=-1", "query.skip")]
     [InlineData("/conversations?project_id=x&limit=-5", "query.limit,query.project_id")]
     public async Task Bad_ids_are_422(string path, string places) => string.Join(',', (await app.GetAsync(path, 422)).Faults()).ShouldBe(places);
 
