@@ -161,6 +161,16 @@ public sealed class HttpDispatchTests : IAsyncLifetime
             response.Headers.GetValues("X-Path").ShouldHaveSingleItem().ShouldStartWith("/airflow/api/v1/dags/");
         }
 
+        foreach (var (port, to, location) in new[]
+        {
+            (first, "/airflow/api/v1/dags/z?a=1", "/api/v1/dags/z?a=1"), (app.Client.BaseAddress!.Port, "/airflow/api/v1/dags/z", "/airflow/api/v1/dags/z"),
+            (first, "/airflow//example.org", "/airflow//example.org"), (first, "/airflows/x", "/airflows/x"), (first, "https://example.org/", "https://example.org/"),
+        })
+        {
+            using var response = await app.Client.GetAsync($"http://127.0.0.1:{port}{(port == first ? "" : "/airflow")}/moved?to={Uri.EscapeDataString(to)}");
+            response.Headers.Location!.OriginalString.ShouldBe(location);
+        }
+
         (await app.GetAsync("/airflow/api/v1/dags/z")).Body.ShouldBe("z");
         (await app.GetAsync("/api/v1/dags/z")).Status.ShouldBe(404);
         app.Log.ShouldContain(entry => entry.Level == LogLevel.Warning && entry.Text.StartsWith($"Port {second} is taken: /dhg"));
@@ -304,6 +314,9 @@ public sealed class HttpDispatchTests : IAsyncLifetime
     {
         [Function("dags_get")]
         public static IResult Get([HttpTrigger("get", Route = "airflow/api/v1/dags/{id}")] HttpRequest request, string id) => Results.Text(id);
+
+        [Function("moved")]
+        public static IResult Move([HttpTrigger("get", Route = "airflow/moved")] HttpRequest request) => Results.Redirect(request.Query["to"]!);
     }
 #pragma warning restore IDE0060, CA1801, CA1822
 }

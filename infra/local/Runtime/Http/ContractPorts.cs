@@ -26,9 +26,21 @@ internal sealed class ContractPorts(IReadOnlyDictionary<int, string> prefixes) :
         {
             // Joined as paths, not as texts: a text would be decoded once more.
             if (prefixes.TryGetValue(http.Connection.LocalPort, out var prefix))
+            {
                 http.Request.Path = new PathString(prefix).Add(http.Request.Path);
+                http.Response.OnStarting(() => LeaveOut(prefix, http.Response));
+            }
             return rest(http);
         });
         next(app);
     };
+
+    // A redirect within the contract names a path with the prefix, which would be added once more when the client follows it.
+    private static Task LeaveOut(string prefix, HttpResponse response)
+    {
+        var location = response.Headers.Location.ToString();
+        if (location.StartsWith(prefix + "/", StringComparison.Ordinal) && !location.StartsWith(prefix + "//", StringComparison.Ordinal))
+            response.Headers.Location = location[prefix.Length..];
+        return Task.CompletedTask;
+    }
 }
