@@ -9,7 +9,24 @@ namespace FunctionsRegistry.Marketplace;
 /// <param name="Json">All of it, unknown keys included.</param>
 public sealed record AgentManifest(
     string Scope, string Name, string Version, string Description, string? Category, IReadOnlyList<string> Tags, string License,
-    string? Repository, string? Homepage, IReadOnlyList<string> McpServers, string? Permissions, string? Examples, string Json);
+    string? Repository, string? Homepage, IReadOnlyList<string> McpServers, string? Permissions, string? Examples, string Json)
+{
+    /// <summary>With the package's own links where the form has none: the real client leaves out of its form what its schema does not know.</summary>
+    public AgentManifest WithLinksOf(PackageIdentity package)
+    {
+        var repository = Repository ?? Link(package.Repository);
+        var homepage = Homepage ?? Link(package.Homepage);
+        // At the end, because the last of two members is the one that PostgreSQL keeps: the form may say null.
+        var json = Json.TrimEnd()[..^1] + (repository == Repository ? "" : $",\"repository\":\"{JsonEncodedText.Encode(repository!)}\"")
+            + (homepage == Homepage ? "" : $",\"homepage\":\"{JsonEncodedText.Encode(homepage!)}\"") + "}";
+        return this with { Repository = repository, Homepage = homepage, Json = json };
+    }
+
+    private static string? Link(string? text) =>
+        text is { Length: <= 2000 } && text.All(c => c is > ' ' and < '\u007f') && Uri.TryCreate(text, UriKind.Absolute, out var url) && url.Scheme is "http" or "https"
+            ? text
+            : null;
+}
 
 /// <summary>The manifest's rules (agentx.md 3.6) with the contract's wording; every fault at once.</summary>
 public static class ManifestValidator

@@ -55,7 +55,7 @@ public sealed partial class AgentService(AgentStore agents, BlobStore blobs, Mar
         if (release.Readme.Length > options.MaxReadmeCharacters)
             throw MarketplaceErrors.ValidationFailed($"readme: may have at most {options.MaxReadmeCharacters} characters");
         var readme = release.Readme.Replace("\0", "", StringComparison.Ordinal);
-        await agents.InsertVersionAsync(release.UserId, manifest, readme, tarball.Stored, cancellationToken);
+        await agents.InsertVersionAsync(release.UserId, manifest.WithLinksOf(tarball.Identity), readme, tarball.Stored, cancellationToken);
         var fullName = $"{manifest.Scope}/{manifest.Name}";
         LogPublished(fullName, manifest.Version, tarball.Stored.SizeBytes);
         return new PublishResponse(true, manifest.Version, fullName, $"{options.WebUrl}/agents/{fullName}");

@@ -8,7 +8,7 @@ using YamlDotNet.Core.Events;
 namespace FunctionsRegistry.Marketplace;
 
 /// <summary>What the archive's own agent.yaml says it is; a member is null where agent.yaml lacks it.</summary>
-public sealed record PackageIdentity(string? Name, string? Version, string? Author);
+public sealed record PackageIdentity(string? Name, string? Version, string? Author, string? Repository = null, string? Homepage = null);
 
 /// <summary>Reads a .tar.gz from somebody we do not trust: forward only, in bounded memory, nothing is unpacked to disk.</summary>
 public static class PackageArchive
@@ -79,7 +79,10 @@ public static class PackageArchive
                 var key = parser.TryConsume<Scalar>(out var scalar) ? scalar.Value : null;
                 if (key is null)
                     SkipNode(parser);
-                if (key is not ("name" or "version" or "author"))
+                if (key is not ("name" or "version" or "author" or "repository" or "homepage"))
+                    SkipNode(parser);
+                // What is no link in our form is not ours to refuse.
+                else if (key is "repository" or "homepage" && parser.Current is not Scalar)
                     SkipNode(parser);
                 else if (!parser.TryConsume<Scalar>(out var value))
                     throw ArchiveErrors.Wrong($"agent.yaml: '{key}' must be a string");
@@ -102,7 +105,9 @@ public static class PackageArchive
             // The parser's own slips: "\UFFFFFFFF" for one is no YamlException.
             throw ArchiveErrors.Wrong("agent.yaml is not one YAML mapping");
         }
-        return new PackageIdentity(found.GetValueOrDefault("name"), found.GetValueOrDefault("version"), found.GetValueOrDefault("author"));
+        return new PackageIdentity(
+            found.GetValueOrDefault("name"), found.GetValueOrDefault("version"), found.GetValueOrDefault("author"), found.GetValueOrDefault("repository"),
+            found.GetValueOrDefault("homepage"));
     }
 
     // Not the parser's own skip: that one goes as deep as the text does.

@@ -2,6 +2,7 @@ using System.Formats.Tar;
 using System.Net.Http.Headers;
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.Json;
 using FunctionsRegistry.Tests.Support;
 
 namespace FunctionsRegistry.Tests.Marketplace;
@@ -78,6 +79,26 @@ public sealed class PublishTests(MarketplaceApp app) : IClassFixture<Marketplace
 
         await (await app.PublishAsync(token, "@dora", "silent", "1.0.0", readme: "")).ShouldBeAsync(200);
         (await app.GetJsonAsync("/agents/@dora/silent")).GetProperty("readme").GetString().ShouldBe("");
+    }
+
+    [Fact]
+    public async Task Links_that_only_the_package_has_are_shown()
+    {
+        var token = await app.SignInAsync("lena");
+        async Task<JsonElement> PublishAsync(string version, string yaml)
+        {
+            var tarball = TarballBuilder.Build(tar => TarballBuilder.AddFile(tar, "agent.yaml", $"name: linked\nversion: {version}\nauthor: \"@lena\"\n{yaml}"));
+            using var response = await app.PublishAsync(token, "@lena", "linked", version, tarball: tarball);
+            await response.ShouldBeAsync(200);
+            return await app.GetJsonAsync("/agents/@lena/linked");
+        }
+
+        var linked = await PublishAsync("1.0.0", "repository: https://github.com/lena/linked?a=\"1\"\nhomepage: 'https://linked.example'\n");
+        linked.GetProperty("repository").GetString().ShouldBe("https://github.com/lena/linked?a=\"1\"");
+        linked.GetProperty("homepage").GetString().ShouldBe("https://linked.example");
+        var other = await PublishAsync("1.0.1", "repository: {type: git, url: x}\nhomepage: 'javascript:alert(1)'\n");
+        other.GetProperty("repository").ValueKind.ShouldBe(JsonValueKind.Null);
+        other.GetProperty("homepage").ValueKind.ShouldBe(JsonValueKind.Null);
     }
 
     [Fact]
