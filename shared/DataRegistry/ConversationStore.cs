@@ -100,7 +100,8 @@ public sealed class ConversationStore(RegistryDatabase database, TimeProvider ti
         var messages = conversation.Messages;
         try
         {
-            return (await database.WriteAsync("create_conversation", Sql, ReadConversation, cancellationToken, Guid.CreateVersion7(now),
+            return (await database.WriteTextAsync(
+                "create_conversation", Sql, messages.Sum(message => (long)message.Content.Length), ReadConversation, cancellationToken, Guid.CreateVersion7(now),
                 conversation.Title, conversation.ConversationId, conversation.ExportSource, conversation.ModelName, conversation.ProjectId,
                 conversation.MetaData, conversation.CreatedAt ?? now, now,
                 messages.Select(_ => Guid.CreateVersion7(now)).ToArray(),

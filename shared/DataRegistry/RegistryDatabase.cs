@@ -65,6 +65,11 @@ public sealed class RegistryDatabase(NpgsqlDataSource database, RegistryMetrics 
         string operation, string sql, Func<NpgsqlDataReader, T> read, CancellationToken cancellationToken, params object?[] values) where T : class =>
         (await metrics.WriteAsync(operation, () => QueryAsync(sql, read, values, cancellationToken))).FirstOrDefault();
 
+    /// <summary>The same for text whose words the database indexes while it stores them: a second more for each million characters.</summary>
+    public async Task<T?> WriteTextAsync<T>(
+        string operation, string sql, long characters, Func<NpgsqlDataReader, T> read, CancellationToken cancellationToken, params object?[] values) where T : class =>
+        (await metrics.WriteAsync(operation, () => QueryAsync(sql, read, values, cancellationToken, (int)(characters / 1_000_000)))).FirstOrDefault();
+
     /// <summary>Throws where the database does not answer. Not counted: it is no operation of the registry.</summary>
     public Task PingAsync(CancellationToken cancellationToken) => QueryAsync("SELECT 1", reader => reader.GetInt32(0), [], cancellationToken);
 
@@ -120,9 +125,11 @@ public sealed class RegistryDatabase(NpgsqlDataSource database, RegistryMetrics 
         return new(rows, ((long)skip + Most).ToString(CultureInfo.InvariantCulture));
     }
 
-    private async Task<List<T>> QueryAsync<T>(string sql, Func<NpgsqlDataReader, T> read, object?[] values, CancellationToken cancellationToken)
+    private async Task<List<T>> QueryAsync<T>(
+        string sql, Func<NpgsqlDataReader, T> read, object?[] values, CancellationToken cancellationToken, int moreSeconds = 0)
     {
         await using var command = database.CreateCommand(sql);
+        command.CommandTimeout += moreSeconds;
         foreach (var value in values)
             command.Parameters.Add(Parameter(value));
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
