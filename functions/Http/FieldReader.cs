@@ -79,7 +79,7 @@ public sealed class FieldReader
         if (Find(name) is not { } value)
             return null;
         var valid = value.Element.ValueKind == JsonValueKind.Number
-            ? value.Element.TryGetInt64(out var number)
+            ? value.Element.TryGetInt64(out var number) || IsWhole(value.Element, out number)
             : long.TryParse(value.Text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out number);
         return valid ? CheckRange(name, number, min, max) : Fault(name, "value is not a valid integer", "type_error.integer", 0L);
     }
@@ -254,6 +254,15 @@ public sealed class FieldReader
 
     // PostgreSQL has no NUL in text or jsonb.
     private static bool IsStorable(string text) => !text.Contains('\0', StringComparison.Ordinal);
+
+    // Python writes a count that went through a float as 3.0, which JSON Schema and pydantic take for an integer.
+    private static bool IsWhole(JsonElement element, out long number)
+    {
+        const double Exact = 1L << 53;
+        var isWhole = element.TryGetDouble(out var real) && Math.Abs(real) <= Exact && Math.Truncate(real) == real;
+        number = isWhole ? (long)real : 0;
+        return isWhole;
+    }
 
     private long CheckRange(string name, long value, long min, long max) =>
         value < min ? Fault(name, $"ensure this value is greater than or equal to {min}", "value_error.number.not_ge", min)

@@ -44,10 +44,11 @@ public sealed class FieldReaderTests
     [Fact]
     public void A_good_body_reads_as_it_is()
     {
-        var body = Of("""{"name":"a","size":7,"text_size":"8","rate":0.5,"flag":"true","id":"00000000-0000-0000-0000-000000000001","when":"2026-01-26T21:09:30","tags":["x"],"config":{"deep":[1]},"unknown":1}""");
+        var body = Of("""{"name":"a","size":7,"whole":-3.0,"text_size":"8","rate":0.5,"flag":"true","id":"00000000-0000-0000-0000-000000000001","when":"2026-01-26T21:09:30","tags":["x"],"config":{"deep":[1]},"unknown":1}""");
 
         body.Text("name").ShouldBe("a");
         body.WholeNumber("size").ShouldBe(7);
+        body.WholeNumber("whole").ShouldBe(-3);
         body.WholeNumber("text_size", 1, 1, 10).ShouldBe(8);
         body.Number("rate").ShouldBe(0.5);
         body.OptionalBoolean("flag").ShouldBe(true);
