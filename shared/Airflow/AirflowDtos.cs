@@ -1,5 +1,3 @@
-using System.Globalization;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using FunctionsRegistry.Json;
@@ -135,19 +133,6 @@ public sealed record AirflowMetricsResponse(
 [JsonSerializable(typeof(AirflowVersionResponse))]
 [JsonSerializable(typeof(AirflowMetricsResponse))]
 public sealed partial class AirflowJson : JsonSerializerContext;
-
-/// <summary>Times as the contract writes them: UTC with Z, and fractions only where there are some.</summary>
-internal sealed class UtcTimeConverter : JsonConverter<DateTimeOffset>
-{
-    public override DateTimeOffset Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => reader.GetDateTimeOffset();
-
-    public override void Write(Utf8JsonWriter writer, DateTimeOffset value, JsonSerializerOptions options)
-    {
-        // PostgreSQL keeps microseconds; an answer shows no more than a later read would.
-        var microseconds = value.UtcTicks / TimeSpan.TicksPerMicrosecond % 1_000_000;
-        writer.WriteStringValue(value.UtcDateTime.ToString(microseconds == 0 ? "yyyy-MM-ddTHH:mm:ssZ" : "yyyy-MM-ddTHH:mm:ss.ffffffZ", CultureInfo.InvariantCulture));
-    }
-}
 
 /// <summary>Rows as they go over the wire.</summary>
 public static class AirflowWire

@@ -1,5 +1,3 @@
-using System.Globalization;
-using System.Text.Json;
 using System.Text.Json.Serialization;
 using FunctionsRegistry.Json;
 
@@ -274,18 +272,3 @@ public sealed record SocketPong;
 [JsonSerializable(typeof(SocketChatResponse))]
 [JsonSerializable(typeof(SocketPong))]
 public sealed partial class DataRegistryJson : JsonSerializerContext;
-
-/// <summary>Times as the original prints them: UTC with a Z, six digits of a second or none.</summary>
-internal sealed class UtcTimeConverter : JsonConverter<DateTimeOffset>
-{
-    public override DateTimeOffset Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => reader.GetDateTimeOffset();
-
-    public override void Write(Utf8JsonWriter writer, DateTimeOffset value, JsonSerializerOptions options)
-    {
-        Span<char> text = stackalloc char[32];
-        var time = value.UtcDateTime;
-        var whole = time.Ticks % TimeSpan.TicksPerSecond < TimeSpan.TicksPerMicrosecond;
-        time.TryFormat(text, out var length, whole ? "yyyy-MM-ddTHH:mm:ssZ" : "yyyy-MM-ddTHH:mm:ss.ffffffZ", CultureInfo.InvariantCulture);
-        writer.WriteStringValue(text[..length]);
-    }
-}
