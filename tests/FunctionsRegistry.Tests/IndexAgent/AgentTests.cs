@@ -36,6 +36,9 @@ public sealed class AgentTests(IndexAgentApp app) : IClassFixture<IndexAgentApp>
         agent.GetProperty("config").GetProperty("language").GetString().ShouldBe("python");
         agent.GetProperty("config").GetProperty("capabilities").GetRawText().ShouldBe("[\"search\",\"analyze\",\"evolve\"]");
 
+        (await app.PostAsync("/agents", new { name = "x", language = (string?)null, capabilities = (string[]?)null, parameters = (object?)null }))
+            .GetProperty("config").GetProperty("capabilities").GetRawText().ShouldBe("[\"search\",\"analyze\",\"evolve\"]");
+
         (await app.PostAsync("/agents", new { language = "go" }, 422)).GetProperty("detail")[0].GetProperty("type").GetString().ShouldBe("value_error.missing");
         await app.PostAsync("/agents", new { name = "" }, 422);
         await app.PostAsync("/agents", new { name = "x", parameters = new { genome = new { speed = 1 } } }, 422);
