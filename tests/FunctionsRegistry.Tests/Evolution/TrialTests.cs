@@ -257,7 +257,12 @@ public sealed class TrialListTests(EvolutionApp app) : IClassFixture<EvolutionAp
 
         var results = (await app.GetAsync("/evolution/results")).GetProperty("results").EnumerateArray().Select(result => result.GetProperty("final_fitness").GetDouble()).ToArray();
         results.ShouldBe(results.OrderDescending());
-        (await app.GetAsync($"/evolution/results?min_fitness={results[0].ToString(System.Globalization.CultureInfo.InvariantCulture)}")).GetProperty("total").GetInt64().ShouldBeLessThanOrEqualTo(2);
+        foreach (var fitness in results)
+            (await app.GetAsync($"/evolution/results?min_fitness={fitness.ToString(System.Globalization.CultureInfo.InvariantCulture)}")).GetProperty("total").GetInt64()
+                .ShouldBe(results.Count(other => other >= fitness));
+        foreach (var confidence in patterns.GetProperty("patterns").EnumerateArray().Select(pattern => pattern.GetProperty("confidence").GetDouble()).ToArray())
+            (await app.GetAsync($"/patterns?min_confidence={confidence.ToString(System.Globalization.CultureInfo.InvariantCulture)}")).GetProperty("total").GetInt64()
+                .ShouldBe(patterns.GetProperty("patterns").EnumerateArray().Count(pattern => pattern.GetProperty("confidence").GetDouble() >= confidence));
         var metrics = await app.GetAsync("/evolution/metrics");
         metrics.GetProperty("completed_trials").GetInt32().ShouldBe(2);
         metrics.GetProperty("average_generations").GetDouble().ShouldBe(5);
