@@ -1,6 +1,6 @@
 using FunctionsRegistry.Benchmarks;
 
-// dotnet run -c Release --project tests/FunctionsRegistry.Benchmarks -- [agents] [seconds]
+// dotnet run -c Release --project tests/FunctionsRegistry.Benchmarks -- [agents] [seconds] [row]
 // or -- durable [seconds] | airflow [runs] | dhg [conversations] [seconds] | mlflow [seconds] | mlflow-front [seconds] | index [files] [seconds] | index-quality
 // | evolution
 int Number(int index, int otherwise) => args.Length > index ? int.Parse(args[index]) : otherwise;
@@ -46,7 +46,7 @@ switch (args)
         await using (var bench = await MarketplaceBench.StartAsync())
         {
             await bench.FillAsync(Number(0, 10_000));
-            await bench.RunAsync(Seconds(1, 5));
+            await bench.RunAsync(Seconds(1, 5), args.ElementAtOrDefault(2) ?? "");
         }
         break;
 }
