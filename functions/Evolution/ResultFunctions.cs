@@ -12,14 +12,14 @@ public sealed class ResultFunctions(TrialStore trials, TimeProvider time)
 
     /// <summary>GET /evolution/results.</summary>
     [Function("evolution_results_list")]
-    [Query("repository?: string(..100), min_fitness?: number(0..1), limit?: integer(1..1000), offset?: integer(0..)")]
+    [Query("repository?: string(..500), min_fitness?: number(0..1), limit?: integer(1..1000), offset?: integer(0..)")]
     [Answers(typeof(TrialResultListResponse))]
     public async Task<IResult> ListResults(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "evolution/evolution/results")] HttpRequest request, CancellationToken cancellationToken)
     {
         var fields = FieldReader.OfQuery(request);
         var (limit, offset) = (fields.WholeNumber("limit", 100, 1, 1000), fields.WholeNumber("offset", 0, 0, int.MaxValue));
-        var (repository, fitness) = (fields.OptionalText("repository", 0, 100), fields.OptionalNumber("min_fitness", 0, 1) ?? 0);
+        var (repository, fitness) = (fields.OptionalText("repository", 0, 500), fields.OptionalNumber("min_fitness", 0, 1) ?? 0);
         fields.ThrowIfFaulty();
         return JsonBody.Create(await trials.ListResultsAsync(repository, fitness, limit, offset, cancellationToken), EvolutionJson.Default.TrialResultListResponse);
     }

@@ -14,10 +14,13 @@ public sealed class TrialFunctions(TrialService service, TrialStore trials, Tria
 
     private static readonly string[] s_statuses = ["pending", "initializing", "running", "paused", "completed", "failed", "cancelled"];
 
-    /// <summary>POST /evolution/start. Ranges of the original; <c>parameters.seed</c> and <c>parameters.selection_method</c> are ours.</summary>
+    /// <summary>
+    /// POST /evolution/start. Ranges of the original; <c>parameters.seed</c> and <c>parameters.selection_method</c> are ours. A repository may be
+    /// called anything, a path or a URL too: one that is not indexed is measured on the built-in corpus.
+    /// </summary>
     [Function("evolution_trials_start")]
     [Body(
-        "repository?: string(1..100), generations?: integer(1..100), population_size?: integer(5..100), mutation_rate?: number(0..1), crossover_rate?: number(0..1), " +
+        "repository?: string(1..500), generations?: integer(1..100), population_size?: integer(5..100), mutation_rate?: number(0..1), crossover_rate?: number(0..1), " +
         "fitness_threshold?: number(0..1), max_runtime_minutes?: integer(1..120), parameters?: object")]
     [Answers(typeof(TrialResponse))]
     public async Task<IResult> Start(
@@ -52,14 +55,14 @@ public sealed class TrialFunctions(TrialService service, TrialStore trials, Tria
 
     /// <summary>GET /evolution/trials.</summary>
     [Function("evolution_trials_list")]
-    [Query("repository?: string(..100), status?: pending|initializing|running|paused|completed|failed|cancelled, limit?: integer(1..1000), offset?: integer(0..)")]
+    [Query("repository?: string(..500), status?: pending|initializing|running|paused|completed|failed|cancelled, limit?: integer(1..1000), offset?: integer(0..)")]
     [Answers(typeof(TrialListResponse))]
     public async Task<IResult> List(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/trials")] HttpRequest request, CancellationToken cancellationToken)
     {
         var fields = FieldReader.OfQuery(request);
         var (limit, offset) = (fields.WholeNumber("limit", 100, 1, 1000), fields.WholeNumber("offset", 0, 0, int.MaxValue));
-        var (repository, status) = (fields.OptionalText("repository", 0, 100), fields.OptionalChoice("status", s_statuses));
+        var (repository, status) = (fields.OptionalText("repository", 0, 500), fields.OptionalChoice("status", s_statuses));
         fields.ThrowIfFaulty();
         var (found, total) = await trials.ListAsync(repository, status, limit, offset, cancellationToken);
         return JsonBody.Create(new TrialListResponse(found, total, limit, offset), EvolutionJson.Default.TrialListResponse);
@@ -67,7 +70,7 @@ public sealed class TrialFunctions(TrialService service, TrialStore trials, Tria
 
     /// <summary>GET /trials of DEAN's client: the same list.</summary>
     [Function("evolution_trials_list_short")]
-    [Query("repository?: string(..100), status?: pending|initializing|running|paused|completed|failed|cancelled, limit?: integer(1..1000), offset?: integer(0..)")]
+    [Query("repository?: string(..500), status?: pending|initializing|running|paused|completed|failed|cancelled, limit?: integer(1..1000), offset?: integer(0..)")]
     [Answers(typeof(TrialListResponse))]
     public Task<IResult> ListShort(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "evolution/trials")] HttpRequest request, CancellationToken cancellationToken) =>
@@ -140,7 +143,7 @@ public sealed class TrialFunctions(TrialService service, TrialStore trials, Tria
         parameters["seed"] = seed;
         parameters["selection_method"] = selection;
         return new TrialRules(
-            fields.OptionalText("repository", 1, 100), fields.WholeNumber("generations", 10, 1, 100), fields.WholeNumber("population_size", 20, 5, 100),
+            fields.OptionalText("repository", 1, 500), fields.WholeNumber("generations", 10, 1, 100), fields.WholeNumber("population_size", 20, 5, 100),
             fields.OptionalNumber("mutation_rate", 0, 1) ?? 0.1, fields.OptionalNumber("crossover_rate", 0, 1) ?? 0.7,
             Enum.TryParse<SelectionMethod>(selection, ignoreCase: true, out var method) ? method : SelectionMethod.Tournament,
             fields.OptionalNumber("fitness_threshold", 0, 1) ?? 0.9, fields.WholeNumber("max_runtime_minutes", 30, 1, 120), parameters.ToJsonString(), seed);

@@ -41,13 +41,17 @@ internal sealed partial class TrialSockets : IStartupFilter, IDisposable
     public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
     {
         app.UseWebSockets(new WebSocketOptions { KeepAliveInterval = TimeSpan.FromSeconds(30), KeepAliveTimeout = TimeSpan.FromSeconds(30) });
-        app.Use((http, rest) => http.Request.Path.Equals("/evolution/ws", StringComparison.OrdinalIgnoreCase) && http.WebSockets.IsWebSocketRequest
+        app.Use((http, rest) => IsSocket(http.Request.Path) && http.WebSockets.IsWebSocketRequest
             ? AnswerAsync(http)
             : rest(http));
         next(app);
     };
 
     public void Dispose() => _listening.Dispose();
+
+    // GET /evolution/live names the first to everybody; to who came over the contract's own port, where the prefix is added, it is the second.
+    private static bool IsSocket(PathString path) =>
+        path.Equals("/evolution/ws", StringComparison.OrdinalIgnoreCase) || path.Equals("/evolution/evolution/ws", StringComparison.OrdinalIgnoreCase);
 
     // Encoded once for all.
     private void Send(TrialEvent update)

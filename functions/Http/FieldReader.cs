@@ -144,6 +144,9 @@ public sealed class FieldReader
         return [.. Items(name, maxItems).Select((item, index) => CheckText([name, index], Value.Of(item), 0, maxLength))];
     }
 
+    /// <summary>List of texts, or null when absent: an empty list is one.</summary>
+    public IReadOnlyList<string>? OptionalTexts(string name, int maxItems = 1000, int maxLength = 1000) => Find(name) is null ? null : Texts(name, maxItems, maxLength);
+
     /// <summary>Any JSON value, or null when absent.</summary>
     public JsonElement? OptionalJson(string name) => Find(name) is { } value && CheckStorable([name], value.Element) ? value.Element : null;
 

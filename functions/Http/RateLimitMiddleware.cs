@@ -21,7 +21,8 @@ public sealed class RateLimitMiddleware(RateLimiter limiter, ClientAddress clien
         if (caller?.Limit is { } own)
             Apply(http, state, await limiter.TakeAsync(own, subject, http.RequestAborted), null);
         else if (DefaultPolicy(state) is { } policy)
-            Apply(http, state, await limiter.TakeAsync(policy, policy.IsPerAddress() ? clientAddress.Of(http) : subject, http.RequestAborted), null);
+            // Each of the contract's services is a server of its own there, and counts by itself.
+            Apply(http, state, await limiter.TakeAsync(policy, policy.IsPerAddress() ? $"{state.Family}:{clientAddress.Of(http)}" : subject, http.RequestAborted), null);
         // Without a caller the request is refused next; it must not use up anybody's quota.
         if (state.Rules.ExtraLimit is { } extra && (state.Rules.IsPublic || state.Caller is not null))
             Apply(http, state, await limiter.TakeAsync(extra, subject, http.RequestAborted), extra);

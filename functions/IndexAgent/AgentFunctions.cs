@@ -32,7 +32,7 @@ public sealed class AgentFunctions(SearchAgentService service, SearchAgentStore 
         var fields = await RequestBody.ReadFieldsAsync(request, cancellationToken);
         var change = new AgentChange(
             fields.Text("name", minLength: 1, maxLength: 200), fields.OptionalText("language", minLength: 1, maxLength: 100),
-            fields.Has("capabilities") ? fields.Texts("capabilities", 100, 200) : null, fields.OptionalObject("parameters"), null);
+            fields.OptionalTexts("capabilities", 100, 200), fields.OptionalObject("parameters"), null);
         fields.ThrowIfFaulty();
         return JsonBody.Create((await service.CreateAsync(change, cancellationToken)).ToResponse(), IndexAgentJson.Default.AgentResponse);
     }
@@ -57,7 +57,7 @@ public sealed class AgentFunctions(SearchAgentService service, SearchAgentStore 
         var fields = await RequestBody.ReadFieldsAsync(request, cancellationToken);
         var change = new AgentChange(
             fields.OptionalText("name", minLength: 1, maxLength: 200), fields.OptionalText("language", minLength: 1, maxLength: 100),
-            fields.Has("capabilities") ? fields.Texts("capabilities", 100, 200) : null, fields.OptionalObject("parameters"), fields.OptionalChoice("status", "active", "retired"));
+            fields.OptionalTexts("capabilities", 100, 200), fields.OptionalObject("parameters"), fields.OptionalChoice("status", "active", "retired"));
         fields.ThrowIfFaulty();
         return JsonBody.Create((await service.UpdateAsync(agentId, change, cancellationToken)).ToResponse(withUpdatedAt: true), IndexAgentJson.Default.AgentResponse);
     }

@@ -36,7 +36,7 @@ public sealed class PatternFunctions(PatternService patterns, TimeProvider time)
     {
         var fields = await RequestBody.ReadFieldsAsync(request, cancellationToken);
         var id = fields.Text("pattern_id", 1, 100);
-        IReadOnlyList<string>? agents = fields.Has("agent_ids") ? fields.Texts("agent_ids", 1000, 100) : null;
+        var agents = fields.OptionalTexts("agent_ids", 1000, 100);
         if (fields.OptionalText("agent_id", 1, 100) is { } one)
             agents ??= [one];
         fields.ThrowIfFaulty();

@@ -80,7 +80,7 @@ public sealed class SearchFunctions(SearchService search, SearchAgentStore agent
         var query = fields.Text("query", maxLength: 10_000);
         var filters = fields.OptionalFields("filters");
         var wanted = new SearchRequest(
-            query, fields.Texts("repositories", 1000, 100), fields.WholeNumber("limit", 10, int.MinValue, int.MaxValue),
+            query, fields.Texts("repositories", 1000, 500), fields.WholeNumber("limit", 10, int.MinValue, int.MaxValue),
             filters?.OptionalText("language", 0, 100), filters?.OptionalNumber("min_score", 0, 1) ?? 0,
             fields.Texts("file_types", 100, 100), fields.OptionalBoolean("explain") ?? false);
         fields.ThrowIfFaulty();

@@ -17,7 +17,7 @@ public sealed class DspyFunctions(DspyService dspy, DspyStore store)
 
     /// <summary>POST /execute: 200 also where the program failed. With "stream": true events "delta" with a field's next text, then "result" with the answer.</summary>
     [Function("hokusai_dspy_execute")]
-    [Body("program_id?: string(..200), inputs: object, mode?: string, timeout?: integer(1..600), stream?: boolean")]
+    [Body("program_id?: string(..200), inputs: object, mode?: normal|dry_run|debug, timeout?: integer(1..600), stream?: boolean")]
     [Answers(typeof(DspyExecution))]
     [Answers("text/event-stream")]
     public async Task<IResult> Execute(

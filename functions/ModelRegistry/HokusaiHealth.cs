@@ -147,7 +147,7 @@ public sealed class HokusaiHealth(
                 {
                     ["state"] = mlflow.Breaker.Name,
                     ["failure_count"] = mlflow.Breaker.FailureCount,
-                    ["last_failure_time"] = mlflow.Breaker.LastFailureAt?.ToString("O", CultureInfo.InvariantCulture),
+                    ["last_failure_time"] = mlflow.Breaker.LastFailureAt is { } at ? Write(at) : null,
                     ["time_until_retry"] = Math.Round(mlflow.Breaker.RetryAfter.TotalSeconds, 1),
                     ["failure_threshold"] = server.FailureThreshold,
                     ["recovery_timeout"] = server.RecoveryTimeout.TotalSeconds,
@@ -155,12 +155,13 @@ public sealed class HokusaiHealth(
             },
             ["system_info"] = SystemInfo(),
             ["uptime_seconds"] = Uptime(),
-            ["environment"] = configuration["ENVIRONMENT"] is { Length: > 0 } environment ? environment : RuntimeFlavour.IsLocal ? "development" : "production",
+            // The host's own setting of this name is written "Development", the contract's "development".
+            ["environment"] = configuration["ENVIRONMENT"] is { Length: > 0 } environment ? environment.ToLowerInvariant() : RuntimeFlavour.IsLocal ? "development" : "production",
         };
     }
 
     /// <summary>Now, as the contract writes it.</summary>
-    public string Now() => time.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
+    public string Now() => Write(time.GetUtcNow());
 
     private async Task<MlflowState> LookAsync(CancellationToken cancellationToken)
     {
@@ -221,6 +222,8 @@ public sealed class HokusaiHealth(
     }
 
     private sealed record QueueState(bool Answers, DateTimeOffset At);
+
+    private static string Write(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
 
     private double Uptime() => Math.Round((time.GetUtcNow() - Process.GetCurrentProcess().StartTime.ToUniversalTime()).TotalSeconds, 1);
 }

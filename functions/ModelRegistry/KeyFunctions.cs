@@ -28,7 +28,7 @@ public sealed class KeyFunctions(ApiKeyService service, ApiKeyStore keys, Secret
         var wanted = new NewApiKey(
             fields.Text("name", 1, 100), fields.OptionalChoice("environment", [.. ApiKeyService.Environments.Keys]) ?? "production",
             (int?)fields.OptionalWholeNumber("expires_in_days", 1, 365), fields.WholeNumber("rate_limit_per_hour", 1000, 1, 100_000),
-            fields.Texts("allowed_ips", 20, 100), fields.Has("scopes") ? fields.Texts("scopes", 50, 100) : null);
+            fields.Texts("allowed_ips", 20, 100), fields.OptionalTexts("scopes", 50, 100));
         fields.ThrowIfFaulty();
         var (key, summary) = await service.CreateAsync(wanted, cancellationToken);
         return Answer(key, summary, StatusCodes.Status201Created);

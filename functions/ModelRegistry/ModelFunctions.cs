@@ -89,7 +89,7 @@ public sealed class ModelFunctions(ModelService models, ModelStore store, ModelV
         var fields = await RequestBody.ReadFieldsAsync(request, cancellationToken);
         var (name, path) = (fields.Text("model_name", 1, 256), fields.Text("dataset_path", 1, 2000));
         var version = fields.Text("model_version", 1, 20);
-        var metrics = fields.Has("metrics") ? fields.Texts("metrics", 50, 100) : s_standardMetrics;
+        var metrics = fields.OptionalTexts("metrics", 50, 100) ?? s_standardMetrics;
         foreach (var unknown in metrics.Where(metric => !EvaluationMetrics.Known.Contains(metric)).Distinct())
             fields.Fault("metrics", $"unknown metric '{unknown}'; known are {string.Join(", ", EvaluationMetrics.Known)}");
         var inBackground = fields.OptionalBoolean("async") ?? false;

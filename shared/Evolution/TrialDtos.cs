@@ -83,7 +83,7 @@ public sealed record UpdateData(
 public sealed record UpdatePattern(string Id, string Type, double Confidence);
 
 /// <summary>Serialisation of Evolution's wire records.</summary>
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, Converters = [typeof(UtcTimeConverter)])]
 [JsonSerializable(typeof(TrialResponse))]
 [JsonSerializable(typeof(TrialListResponse))]
 [JsonSerializable(typeof(TrialActionResponse))]

@@ -27,6 +27,9 @@ public sealed class TrialStore(NpgsqlDataSource database, TimeProvider time)
         t.started_at, t.completed_at, t.current_generation, t.best_fitness, t.improvements, t.patterns_discovered, t.error, t.result_hash, t.best_agent_id
         """;
 
+    // Answers have six digits, and who asks with one of them must find what it came from.
+    private const double HalfDigit = 0.0000005;
+
     private const string PatternColumns = "p.id, p.trial_id, p.name, p.type, p.description, p.confidence, p.occurrences, p.impact_score, p.discovered_at, p.generation, p.repositories";
 
     /// <summary>Stores a new trial, on the repository of that name where it is indexed, else on the built-in corpus.</summary>
@@ -94,7 +97,7 @@ public sealed class TrialStore(NpgsqlDataSource database, TimeProvider time)
     {
         const string Filter = "FROM evolution.trials t WHERE t.status = 'completed' AND ($1::text IS NULL OR coalesce(t.repository, t.corpus) = $1) AND t.best_fitness >= $2";
         const string Order = "ORDER BY t.best_fitness DESC, t.number LIMIT $3 OFFSET $4";
-        object[] filter = [IndexStore.Nullable(repository, NpgsqlDbType.Text), minFitness];
+        object[] filter = [IndexStore.Nullable(repository, NpgsqlDbType.Text), minFitness - HalfDigit];
         await using var batch = database.CreateBatch();
         batch.BatchCommands.Add(IndexStore.Command($"SELECT count(*) {Filter}", filter));
         batch.BatchCommands.Add(IndexStore.Command(
@@ -118,7 +121,7 @@ public sealed class TrialStore(NpgsqlDataSource database, TimeProvider time)
         string? type, double minConfidence, string? trialId, int limit, int offset, CancellationToken cancellationToken)
     {
         const string Filter = "FROM evolution.patterns p WHERE ($1::text IS NULL OR p.type = $1) AND p.confidence >= $2 AND ($3::text IS NULL OR p.trial_id = $3)";
-        object[] filter = [IndexStore.Nullable(type, NpgsqlDbType.Text), minConfidence, IndexStore.Nullable(trialId, NpgsqlDbType.Text)];
+        object[] filter = [IndexStore.Nullable(type, NpgsqlDbType.Text), minConfidence - HalfDigit, IndexStore.Nullable(trialId, NpgsqlDbType.Text)];
         await using var batch = database.CreateBatch();
         batch.BatchCommands.Add(IndexStore.Command($"SELECT count(*) {Filter}", filter));
         batch.BatchCommands.Add(IndexStore.Command($"SELECT {PatternColumns} {Filter} ORDER BY p.impact_score DESC, p.id LIMIT $4 OFFSET $5", [.. Copy(filter), limit, offset]));

@@ -104,7 +104,7 @@ public sealed record PatternAppliedResponse(string Status, string PatternId, int
 public sealed record ServiceHealth(string Status, string Service, DateTimeOffset Timestamp, long UptimeSeconds);
 
 /// <summary>Serialisation of IndexAgent's wire records.</summary>
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, Converters = [typeof(UtcTimeConverter)])]
 [JsonSerializable(typeof(AgentResponse))]
 [JsonSerializable(typeof(AgentListResponse))]
 [JsonSerializable(typeof(AgentDeletedResponse))]

@@ -31,8 +31,10 @@ public sealed class PatternService(NpgsqlDataSource database, TimeProvider time)
             """;
         await using var batch = database.CreateBatch();
         var filter = IndexStore.Nullable(type, NpgsqlDbType.Text);
-        batch.BatchCommands.Add(IndexStore.Command($"SELECT count(*) FROM ({Found}) f", filter, minConfidence));
-        batch.BatchCommands.Add(IndexStore.Command($"{Found} ORDER BY confidence DESC, occurrences DESC, p.id LIMIT $3 OFFSET $4", filter.Clone(), minConfidence, limit, offset));
+        // Of the confidence as it is answered, with four digits.
+        var least = minConfidence - 0.00005;
+        batch.BatchCommands.Add(IndexStore.Command($"SELECT count(*) FROM ({Found}) f", filter, least));
+        batch.BatchCommands.Add(IndexStore.Command($"{Found} ORDER BY confidence DESC, occurrences DESC, p.id LIMIT $3 OFFSET $4", filter.Clone(), least, limit, offset));
         await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
         await reader.ReadAsync(cancellationToken);
         var total = reader.GetInt64(0);

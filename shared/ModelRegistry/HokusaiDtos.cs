@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
+using FunctionsRegistry.Json;
 
 namespace FunctionsRegistry.ModelRegistry;
 
@@ -88,7 +89,8 @@ public sealed record ProductionResponse(IReadOnlyList<ProductionModel> Models);
 public sealed record MessageResponse(string Message);
 
 /// <summary>Serialisation of the Hokusai routes.</summary>
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals)]
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals, Converters = [typeof(UtcTimeConverter)])]
 [JsonSerializable(typeof(ApiKeyResponse))]
 [JsonSerializable(typeof(ApiKeyListResponse))]
 [JsonSerializable(typeof(ApiKeyUsageResponse))]

@@ -35,12 +35,12 @@ public enum RateLimitPolicy
     [PolicyStandard("100/1m")]
     HokusaiImpact,
 
-    /// <summary>IndexAgent, Airflow, Evolution: 1,000 per minute and address.</summary>
+    /// <summary>IndexAgent, Airflow, Evolution: 1,000 per minute and address, each.</summary>
     [PolicyStandard("1000/1m", PerAddress = true)]
     DeanPerAddress,
 }
 
-/// <summary>On a policy: the limit unless configured otherwise, and whether it counts addresses whoever the caller is.</summary>
+/// <summary>On a policy: the limit unless configured otherwise, and whether it counts addresses whoever the caller is, in each service by itself.</summary>
 [AttributeUsage(AttributeTargets.Field)]
 public sealed class PolicyStandardAttribute(string limit) : Attribute
 {

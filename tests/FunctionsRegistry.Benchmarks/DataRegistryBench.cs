@@ -197,7 +197,7 @@ internal sealed class DataRegistryBench : IAsyncDisposable
             await http.Response.WriteAsJsonAsync(
                 (await conversations.ListAsync(new ListPart(0, 100, null), null, null, http.RequestAborted)).Items, DataRegistryJson.Default.IReadOnlyListConversation));
         bare.MapGet("/messages/conversation/{id:guid}", async (HttpContext http, Guid id) =>
-            await http.Response.WriteAsJsonAsync(await (await conversations.ListMessagesAsync(id, 0, http.RequestAborted)).Items, DataRegistryJson.Default.IReadOnlyListMessage));
+            await http.Response.WriteAsJsonAsync((await conversations.ListMessagesAsync(id, 0, http.RequestAborted)).Items, DataRegistryJson.Default.IReadOnlyListMessage));
         await bare.StartAsync();
         return bare;
     }

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
+using FunctionsRegistry.Json;
 
 namespace FunctionsRegistry.ModelRegistry.Dspy;
 
@@ -96,7 +97,7 @@ public sealed record OpenAiChunk(
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] OpenAiUsage? Usage);
 
 /// <summary>Serialisation of the DSPy routes.</summary>
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, Converters = [typeof(UtcTimeConverter)])]
 [JsonSerializable(typeof(IReadOnlyList<DspyProgramSummary>))]
 [JsonSerializable(typeof(IReadOnlyList<DspySignatureSummary>))]
 [JsonSerializable(typeof(DspyProgramStored))]

@@ -56,6 +56,9 @@ public sealed class PatternTests(IndexAgentApp app) : IClassFixture<IndexAgentAp
         var agent = (await app.PostAsync("/agents", new { name = "learner" })).GetProperty("id").GetString();
         (await app.PostAsync("/patterns/apply", new { pattern_id = id, agent_ids = new[] { agent } })).GetProperty("affected_agents").GetInt32().ShouldBe(1);
         (await app.PostAsync("/patterns/apply", new { pattern_id = id, agent_ids = new[] { agent } })).GetProperty("affected_agents").GetInt32().ShouldBe(0);
+        (await app.PostAsync("/patterns/apply", new { pattern_id = id, agent_ids = Array.Empty<string>() })).GetProperty("affected_agents").GetInt32().ShouldBe(0);
+        await app.PostAsync("/agents", new { name = "another learner" });
+        (await app.PostAsync("/patterns/apply", new { pattern_id = id, agent_ids = (string[]?)null })).GetProperty("affected_agents").GetInt32().ShouldBe(1);
         (await app.GetAsync($"/agents/{agent}")).GetProperty("config").GetProperty("parameters").GetProperty("patterns")[0].GetString().ShouldBe(id);
         await app.PostAsync("/patterns/apply", new { pattern_id = "pattern-none" }, 404);
         await app.PostAsync("/patterns/apply", new { pattern_id = id, agent_ids = new[] { "agent-none" } }, 404);

@@ -228,6 +228,7 @@ public sealed class SearchTests(Library app) : IClassFixture<Library>
         var health = await app.GetAsync("/health");
         health.GetProperty("status").GetString().ShouldBe("healthy");
         health.GetProperty("service").GetString().ShouldBe("indexagent-stub");
+        health.GetProperty("timestamp").GetString()!.ShouldMatch(@"^[\d-]{10}T[\d:]{8}(\.\d{6})?Z$");
         var status = await app.GetAsync("/search/index/status");
         status.GetProperty("status").GetString().ShouldBe("ready");
         status.GetProperty("indexed_repositories").GetInt64().ShouldBe(3);

@@ -4,6 +4,7 @@ using FunctionsRegistry.LocalRuntime;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Mvc;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -161,16 +162,16 @@ public sealed class HttpDispatchTests : IAsyncLifetime
             response.Headers.GetValues("X-Path").ShouldHaveSingleItem().ShouldStartWith("/airflow/api/v1/dags/");
         }
 
-        foreach (var (port, to, location) in new[]
+        (await app.Client.GetStringAsync($"http://127.0.0.1:{first}/raw/a%2F/b?c=%20")).ShouldBe("/airflow/raw/a%2F/b?c=%20");
+        foreach (var (to, location) in (ValueTuple<string, string>[])
+            [("/airflow/x?y=/airflow/", "/x?y=/airflow/"), ("/airflows", "/airflows"), ("/airflow//example.org", "/airflow//example.org"), ("https://elsewhere/airflow/", "https://elsewhere/airflow/")])
         {
-            (first, "/airflow/api/v1/dags/z?a=1", "/api/v1/dags/z?a=1"), (app.Client.BaseAddress!.Port, "/airflow/api/v1/dags/z", "/airflow/api/v1/dags/z"),
-            (first, "/airflow//example.org", "/airflow//example.org"), (first, "/airflows/x", "/airflows/x"), (first, "https://example.org/", "https://example.org/"),
-        })
-        {
-            using var response = await app.Client.GetAsync($"http://127.0.0.1:{port}{(port == first ? "" : "/airflow")}/moved?to={Uri.EscapeDataString(to)}");
-            response.Headers.Location!.OriginalString.ShouldBe(location);
+            using var redirect = await app.Client.GetAsync($"http://127.0.0.1:{first}/go?to={Uri.EscapeDataString(to)}");
+            redirect.Headers.Location!.OriginalString.ShouldBe(location);
         }
 
+        using var plain = await app.Client.GetAsync("/airflow/go?to=/airflow/x");
+        plain.Headers.Location!.OriginalString.ShouldBe("/airflow/x");
         (await app.GetAsync("/airflow/api/v1/dags/z")).Body.ShouldBe("z");
         (await app.GetAsync("/api/v1/dags/z")).Status.ShouldBe(404);
         app.Log.ShouldContain(entry => entry.Level == LogLevel.Warning && entry.Text.StartsWith($"Port {second} is taken: /dhg"));
@@ -315,8 +316,12 @@ public sealed class HttpDispatchTests : IAsyncLifetime
         [Function("dags_get")]
         public static IResult Get([HttpTrigger("get", Route = "airflow/api/v1/dags/{id}")] HttpRequest request, string id) => Results.Text(id);
 
-        [Function("moved")]
-        public static IResult Move([HttpTrigger("get", Route = "airflow/moved")] HttpRequest request) => Results.Redirect(request.Query["to"]!);
+        [Function("raw_get")]
+        public static IResult GetRaw([HttpTrigger("get", Route = "airflow/raw/{*path}")] HttpRequest request) =>
+            Results.Text(request.HttpContext.Features.Get<IHttpRequestFeature>()!.RawTarget);
+
+        [Function("go")]
+        public static IResult Go([HttpTrigger("get", Route = "airflow/go")] HttpRequest request) => Results.Redirect(request.Query["to"].ToString());
     }
 #pragma warning restore IDE0060, CA1801, CA1822
 }

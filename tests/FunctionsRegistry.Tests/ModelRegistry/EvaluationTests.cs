@@ -192,6 +192,8 @@ public sealed class EvaluationTests(HokusaiApp app) : IClassFixture<HokusaiApp>
             answer.GetProperty("results").GetRawText().ShouldBe("""{"accuracy":0.9,"auroc":1}""");
             answer.GetProperty("rows").GetInt64().ShouldBe(20_000);
         }
+        (await app.PostAsync("/hokusai/models/evaluate", $$"""{"model_name": "{{name}}", "model_version": "1", "dataset_path": "runs:/{{run}}/data/test.csv", "metrics": null}"""))
+            .GetProperty("results").EnumerateObject().Select(metric => metric.Name).ShouldBe(["accuracy", "precision", "recall", "f1_score"]);
         (await EvaluateAsync("/no/such.csv", 404, "accuracy")).Str("detail")!.ShouldContain("Dataset not found");
         await EvaluateAsync("../../etc/passwd", 400, "accuracy");
         await EvaluateAsync("file:///etc/passwd", 400, "accuracy");

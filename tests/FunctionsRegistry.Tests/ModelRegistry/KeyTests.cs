@@ -50,6 +50,8 @@ public sealed class KeyTests(HokusaiApp app) : IClassFixture<HokusaiApp>
         await (await AdminAsync($"{Keys}/{id}", HttpMethod.Delete)).JsonAsync(200);
         await (await SendAsync(Read, "Bearer " + rotated)).JsonAsync(401);
         (await (await AdminAsync($"{Keys}/{id}/rotate", HttpMethod.Post)).JsonAsync(409)).Str("detail").ShouldBe("API key is revoked or expired");
+        var standard = (await (await AdminAsync(Keys, HttpMethod.Post, """{"name": "null is absent", "scopes": null}""")).JsonAsync(201)).Str("key")!;
+        await (await SendAsync("/hokusai/models/", "Bearer " + standard)).JsonAsync(200);
         (await (await AdminAsync($"{Keys}/{Guid.Empty}", HttpMethod.Delete)).JsonAsync(404)).Str("detail").ShouldBe("API key not found");
     }
 

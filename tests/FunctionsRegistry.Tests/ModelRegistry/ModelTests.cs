@@ -36,6 +36,7 @@ public sealed class ModelTests(HokusaiApp app) : IClassFixture<HokusaiApp>
             {"model_name": "{{name}}", "model_data": "s3://bucket/model", "model_type": "classification", "metadata": {"accuracy": 0.85, "dataset": "customer_data_v2"} }
             """, 201);
         (made.Str("model_name"), made.Str("version")).ShouldBe((name, "1"));
+        made.Str("registration_timestamp")!.ShouldMatch(@"^[\d-]{10}T[\d:]{8}(\.\d{6})?Z$");
 
         var found = await app.GetAsync($"{Models}{name}/1");
         (found.Str("status"), found.GetProperty("tags").Str("model_type")).ShouldBe(("READY", "classification"));

@@ -1,12 +1,13 @@
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
 
 namespace FunctionsRegistry.LocalRuntime.Http;
 
 /// <summary>
 /// The contracts' own ports: a client that is configured for one of them sends its contract's paths without our prefix, so the prefix is added here,
-/// outermost, before anything looks at the path.
+/// outermost, before anything looks at the path, and taken away again where an answer leads to another path.
 /// </summary>
 internal sealed class ContractPorts(IReadOnlyDictionary<int, string> prefixes) : IStartupFilter
 {
@@ -24,23 +25,27 @@ internal sealed class ContractPorts(IReadOnlyDictionary<int, string> prefixes) :
     {
         app.Use((http, rest) =>
         {
-            // Joined as paths, not as texts: a text would be decoded once more.
             if (prefixes.TryGetValue(http.Connection.LocalPort, out var prefix))
-            {
-                http.Request.Path = new PathString(prefix).Add(http.Request.Path);
-                http.Response.OnStarting(() => LeaveOut(prefix, http.Response));
-            }
+                Enter(http, prefix);
             return rest(http);
         });
         next(app);
     };
 
-    // A redirect within the contract names a path with the prefix, which would be added once more when the client follows it.
-    private static Task LeaveOut(string prefix, HttpResponse response)
+    private static void Enter(HttpContext http, string prefix)
     {
-        var location = response.Headers.Location.ToString();
-        if (location.StartsWith(prefix + "/", StringComparison.Ordinal) && !location.StartsWith(prefix + "//", StringComparison.Ordinal))
-            response.Headers.Location = location[prefix.Length..];
-        return Task.CompletedTask;
+        // Joined as paths, not as texts: a text would be decoded once more.
+        http.Request.Path = new PathString(prefix).Add(http.Request.Path);
+        // What is sent on as it came is cut off behind the prefix.
+        if (http.Features.Get<IHttpRequestFeature>() is { RawTarget: ['/', ..] target } request)
+            request.RawTarget = prefix + target;
+        http.Response.OnStarting(() =>
+        {
+            // Two slashes would name another host.
+            var location = http.Response.Headers.Location.ToString();
+            if (location.StartsWith(prefix + "/", StringComparison.Ordinal) && !location.StartsWith(prefix + "//", StringComparison.Ordinal))
+                http.Response.Headers.Location = location[prefix.Length..];
+            return Task.CompletedTask;
+        });
     }
 }
