@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Text.Json.Serialization;
 using FunctionsRegistry.Blobs;
+using FunctionsRegistry.Json;
 using FunctionsRegistry.RateLimits;
 using Npgsql;
 
@@ -13,7 +14,7 @@ public sealed record DependencyHealth(string Status, double DurationMs, string? 
 public sealed record HealthResponse(string Status, IReadOnlyDictionary<string, DependencyHealth> Services, DateTimeOffset CheckedAt);
 
 /// <summary>Serialisation of the platform's own answers.</summary>
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, Converters = [typeof(UtcTimeConverter)])]
 [JsonSerializable(typeof(HealthResponse))]
 [JsonSerializable(typeof(FrontPageResponse))]
 public sealed partial class PlatformJson : JsonSerializerContext;

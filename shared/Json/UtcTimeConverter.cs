@@ -5,10 +5,12 @@ using System.Text.Json.Serialization;
 namespace FunctionsRegistry.Json;
 
 /// <summary>Times as the contracts write them: UTC with Z, and six digits of a second or none.</summary>
-internal sealed class UtcTimeConverter : JsonConverter<DateTimeOffset>
+public sealed class UtcTimeConverter : JsonConverter<DateTimeOffset>
 {
+    /// <inheritdoc/>
     public override DateTimeOffset Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => reader.GetDateTimeOffset();
 
+    /// <inheritdoc/>
     public override void Write(Utf8JsonWriter writer, DateTimeOffset value, JsonSerializerOptions options)
     {
         // PostgreSQL keeps microseconds; an answer shows no more than a later read would.

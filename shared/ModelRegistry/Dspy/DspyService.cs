@@ -68,7 +68,11 @@ public sealed partial class DspyService(
         using var content = new MemoryStream(bytes, writable: false);
         await blobs.UploadAsync(BlobContainers.Programs, blobName, content, "application/json", cancellationToken);
         var summary = Summarise(id, program, 0, now);
-        return Stored(summary, await store.InsertAsync(new DspyRevision(summary, blobName, hash), caller, cancellationToken), created: true);
+        var (revision, isNew) = await store.InsertAsync(new DspyRevision(summary, blobName, hash), caller, cancellationToken);
+        // Somebody stored the same at the same time.
+        if (!isNew)
+            await blobs.DeleteAsync(BlobContainers.Programs, blobName, cancellationToken);
+        return Stored(summary, revision, isNew);
     }
 
     /// <summary>Removes a program with all its revisions.</summary>

@@ -16,28 +16,41 @@ public sealed class DspyStore(NpgsqlDataSource database)
 {
     private const string Columns = "r.program_id, r.name, r.version, r.signatures, r.description, r.revision, r.created_at, r.blob_name, r.hash";
 
-    /// <summary>Adds a revision; its number.</summary>
-    public async Task<int> InsertAsync(DspyRevision revision, string createdBy, CancellationToken cancellationToken)
+    /// <summary>Adds a revision, unless the newest has the same hash; the number, and whether it is new.</summary>
+    public async Task<(int Revision, bool IsNew)> InsertAsync(DspyRevision revision, string createdBy, CancellationToken cancellationToken)
     {
-        await using var command = database.CreateCommand("""
-            WITH program AS (
-                INSERT INTO models.dspy_programs AS p (id, last_revision) VALUES ($1, 1)
-                ON CONFLICT (id) DO UPDATE SET last_revision = p.last_revision + 1 RETURNING last_revision)
-            INSERT INTO models.dspy_revisions (program_id, revision, name, version, description, signatures, blob_name, hash, created_at, created_by)
-            SELECT $1, last_revision, $2, $3, $4, $5::json, $6, $7, $8, $9 FROM program
-            RETURNING revision
-            """);
         var program = revision.Summary;
-        command.Parameters.Add(new() { Value = program.ProgramId });
-        command.Parameters.Add(new() { Value = program.Name });
-        command.Parameters.Add(new() { Value = program.Version });
-        command.Parameters.Add(new() { Value = (object?)program.Description ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text });
-        command.Parameters.Add(new() { Value = JsonSerializer.Serialize(program.Signatures, DspyJson.Default.IReadOnlyListDspySignatureSummary) });
-        command.Parameters.Add(new() { Value = revision.BlobName });
-        command.Parameters.Add(new() { Value = revision.Hash });
-        command.Parameters.Add(new() { Value = program.CreatedAt!.Value });
-        command.Parameters.Add(new() { Value = createdBy });
-        return (int)(await command.ExecuteScalarAsync(cancellationToken))!;
+        await using var batch = database.CreateBatch();
+        // One transaction. The first statement locks the program, so that the second sees the revision of a PUT that came at the same time.
+        batch.BatchCommands.Add(new("""
+            INSERT INTO models.dspy_programs AS p (id, last_revision) VALUES ($1, 0) ON CONFLICT (id) DO UPDATE SET last_revision = p.last_revision
+            """) { Parameters = { new() { Value = program.ProgramId } } });
+        var insert = new NpgsqlBatchCommand("""
+            WITH newest AS (
+                SELECT p.last_revision, r.hash FROM models.dspy_programs p
+                LEFT JOIN models.dspy_revisions r ON r.program_id = p.id AND r.revision = p.last_revision WHERE p.id = $1),
+            program AS (
+                UPDATE models.dspy_programs p SET last_revision = p.last_revision + 1 FROM newest WHERE p.id = $1 AND newest.hash IS DISTINCT FROM $7
+                RETURNING p.last_revision),
+            added AS (
+                INSERT INTO models.dspy_revisions (program_id, revision, name, version, description, signatures, blob_name, hash, created_at, created_by)
+                SELECT $1, last_revision, $2, $3, $4, $5::json, $6, $7, $8, $9 FROM program
+                RETURNING revision)
+            SELECT revision, true FROM added UNION ALL SELECT last_revision, false FROM newest WHERE NOT EXISTS (SELECT 1 FROM added)
+            """);
+        insert.Parameters.Add(new() { Value = program.ProgramId });
+        insert.Parameters.Add(new() { Value = program.Name });
+        insert.Parameters.Add(new() { Value = program.Version });
+        insert.Parameters.Add(new() { Value = (object?)program.Description ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text });
+        insert.Parameters.Add(new() { Value = JsonSerializer.Serialize(program.Signatures, DspyJson.Default.IReadOnlyListDspySignatureSummary) });
+        insert.Parameters.Add(new() { Value = revision.BlobName });
+        insert.Parameters.Add(new() { Value = revision.Hash });
+        insert.Parameters.Add(new() { Value = program.CreatedAt!.Value });
+        insert.Parameters.Add(new() { Value = createdBy });
+        batch.BatchCommands.Add(insert);
+        await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
+        await reader.ReadAsync(cancellationToken);
+        return (reader.GetInt32(0), reader.GetBoolean(1));
     }
 
     /// <summary>A revision, the newest where none is named; null when there is none.</summary>

@@ -148,6 +148,23 @@ public sealed class DspyTests(DspyTests.App app) : IClassFixture<DspyTests.App>
     }
 
     [Fact]
+    public async Task Equal_puts_at_once_are_one_revision()
+    {
+        var (id, _) = await app.CreateAsync(Says("[[ ## answer ## ]]\nx"));
+        const string Body = """{"name": "Same", "version": "2.0.0", "signatures": [{"instructions": "Same.", "inputs": ["question"], "outputs": ["answer"]}]}""";
+        var answers = await Task.WhenAll(Enumerable.Range(0, 20).Select(async _ =>
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Put, Dspy + "programs/" + id) { Content = new StringContent(Body, Encoding.UTF8, "application/json") };
+            using var response = await app.Client.SendAsync(request);
+            return ((int)response.StatusCode, JsonDocument.Parse(await response.Content.ReadAsStringAsync()).RootElement.GetProperty("revision").GetInt32());
+        }));
+
+        answers.Order().ShouldBe([.. Enumerable.Repeat((200, 2), 19), (201, 2)]);
+        (await app.ScalarAsync<long>("SELECT count(*) FROM models.dspy_revisions WHERE program_id = $1", id)).ShouldBe(2);
+        (await ExecuteAsync(id)).GetProperty("metadata").GetProperty("revision").GetInt32().ShouldBe(2);
+    }
+
+    [Fact]
     public async Task Dry_runs_check_and_debug_shows()
     {
         var (id, _) = await app.CreateAsync(Says("[[ ## answer ## ]]\nx"));
