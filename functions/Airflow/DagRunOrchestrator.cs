@@ -21,6 +21,7 @@ public static class DagRunOrchestrator
     private static readonly TaskOptions s_untilTheDatabaseIsBack = TaskOptions.FromRetryPolicy(
         new RetryPolicy(25, TimeSpan.FromSeconds(1), backoffCoefficient: 2, maxRetryInterval: TimeSpan.FromSeconds(30)));
 
+    // Where the sweeper began a trial first, no host promises an answer about an instance that is there already.
     private static readonly TimeSpan s_trialAnswer = TimeSpan.FromMinutes(5);
 
     /// <summary>Runs to the end of the run; the result says how it ended.</summary>
@@ -119,7 +120,7 @@ public static class DagRunOrchestrator
     {
         using var over = new CancellationTokenSource();
         var trial = context.CallSubOrchestratorAsync<string>(TrialOrchestrator.Name, trialId, new SubOrchestrationOptions(instanceId: trialId));
-        // Where the sweeper began the trial first, no host promises an answer about an instance that is there already. The resume that follows looks.
+        // However it ended, or if it has not: the resume that follows looks.
         await Task.WhenAny(trial, context.CreateTimer(s_trialAnswer, over.Token));
         // Not CancelAsync: an orchestrator may await its context's tasks alone.
         over.Cancel();

@@ -8,7 +8,7 @@ namespace FunctionsRegistry.Functions.ModelRegistry;
 
 /// <summary>spec-hokusai.md, "DSPy Pipeline Endpoints"; storing and deleting programs and event streams are our additions.</summary>
 [Contract(Family.Hokusai)]
-public sealed class DspyFunctions(DspyService dspy, DspyStore store)
+public sealed class DspyFunctions(DspyProgramService programs, DspyService dspy, DspyStore store)
 {
     internal const string Base = "hokusai/api/v1/dspy";
     internal const int StandardTimeoutSeconds = 300;
@@ -76,7 +76,7 @@ public sealed class DspyFunctions(DspyService dspy, DspyStore store)
         var query = FieldReader.OfQuery(request);
         var (limit, after) = (query.WholeNumber("limit", 1000, 1, 1000), query.OptionalText("after", 0, 200) ?? "");
         query.ThrowIfFaulty();
-        return JsonBody.Create(await dspy.ListAsync(after, limit, cancellationToken), DspyJson.Default.IReadOnlyListDspyProgramSummary);
+        return JsonBody.Create(await programs.ListAsync(after, limit, cancellationToken), DspyJson.Default.IReadOnlyListDspyProgramSummary);
     }
 
     /// <summary>GET /programs/{id}: the newest revision, or that of id@revision.</summary>
@@ -86,7 +86,7 @@ public sealed class DspyFunctions(DspyService dspy, DspyStore store)
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = Base + "/programs/{id}")] HttpRequest request, string id, CancellationToken cancellationToken)
     {
         HokusaiScopes.Require(request, HokusaiScopes.ModelRead);
-        return JsonBody.Create(await dspy.GetAsync(id, cancellationToken), DspyJson.Default.DspyProgramDetail);
+        return JsonBody.Create(await programs.GetAsync(id, cancellationToken), DspyJson.Default.DspyProgramDetail);
     }
 
     /// <summary>PUT /programs/{id}: 201 with a new revision, 200 where the newest is just that.</summary>
@@ -101,7 +101,7 @@ public sealed class DspyFunctions(DspyService dspy, DspyStore store)
         foreach (var member in fields.Json.EnumerateObject().Select(member => member.Name).ToArray())
             fields.OptionalJson(member);
         fields.ThrowIfFaulty();
-        var stored = await dspy.PutAsync(id, fields.Json, request.GetCaller().Name, cancellationToken);
+        var stored = await programs.PutAsync(id, fields.Json, request.GetCaller().Name, cancellationToken);
         return JsonBody.Create(stored, DspyJson.Default.DspyProgramStored, stored.Created ? StatusCodes.Status201Created : StatusCodes.Status200OK);
     }
 
@@ -112,7 +112,7 @@ public sealed class DspyFunctions(DspyService dspy, DspyStore store)
         [HttpTrigger(AuthorizationLevel.Anonymous, "delete", Route = Base + "/programs/{id}")] HttpRequest request, string id, CancellationToken cancellationToken)
     {
         HokusaiScopes.Require(request, HokusaiScopes.ModelWrite);
-        await dspy.DeleteAsync(id, cancellationToken);
+        await programs.DeleteAsync(id, cancellationToken);
         return JsonBody.Create(new MessageResponse($"Program {id} deleted successfully"), HokusaiJson.Default.MessageResponse);
     }
 

@@ -66,6 +66,7 @@ public static class ModelRegistryServices
         services.AddSingleton(new DspyLibrary());
         services.AddSingleton<LanguageModel>();
         services.AddSingleton<DspyStore>();
+        services.AddSingleton<DspyProgramService>();
         services.AddSingleton<DspyService>();
     }
 }

@@ -80,6 +80,4 @@ internal static class DurableAppExtensions
             throw new TimeoutException($"{instance} is {found?.RuntimeStatus} after {seconds} s.");
         }
     }
-
-    /// <summary>Asks until it is so.</summary>
 }
